@@ -1,0 +1,1 @@
+//! Criterion benchmarks of Cupel; see `benches/`.

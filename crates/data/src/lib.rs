@@ -1,0 +1,1 @@
+//! Corpora, tokenizers, and batches as pure functions of (seed, step, micro-step).

@@ -1,0 +1,1 @@
+//! The training operations that model and losses call.

@@ -1,0 +1,1 @@
+//! Cross-entropy, perplexity, bits per byte.

@@ -1,0 +1,1 @@
+//! Optimizers as scalar update rules, parameter groups, and global-norm clipping.

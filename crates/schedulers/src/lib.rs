@@ -1,0 +1,1 @@
+//! Learning-rate schedules: lr(step) as pure functions of the step.

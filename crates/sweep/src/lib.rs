@@ -1,0 +1,1 @@
+//! Sweeps: file -> plan -> one process a trial -> CSV comparisons.
