@@ -1,0 +1,65 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Adam, At, Real, Rule};
+
+/// Adam with decoupled weight decay: `theta - lr (m_hat / (sqrt(v_hat) + eps) + weight_decay theta)`.
+///
+/// Loshchilov and Hutter, arXiv 1711.05101, in PyTorch's reading, where the decay is multiplied by the learning rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub beta1: f64,
+    /// Decay of the second moment.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub beta2: f64,
+    /// Added to the square root of the second moment.
+    #[schemars(range(min = 0.0))]
+    pub eps: f64,
+    /// Each update takes lr * weight_decay * theta from the parameter.
+    #[schemars(range(min = 0.0))]
+    pub weight_decay: f64,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.1,
+        }
+    }
+}
+
+impl Rule<2> for AdamW {
+    const STATE: [&'static str; 2] = Adam::STATE;
+
+    #[inline(always)]
+    fn update<R: Real>(&self, at: At, theta: R, g: R, moments: [R; 2]) -> (R, [R; 2]) {
+        let Self {
+            beta1,
+            beta2,
+            eps,
+            weight_decay,
+        } = *self;
+        let (step, moments) = Adam {
+            beta1,
+            beta2,
+            eps,
+            weight_decay: 0.0,
+        }
+        .step(at.t, g, moments);
+        let decay = theta.clone().scale(weight_decay);
+        (theta - (step + decay).scale(at.lr), moments)
+    }
+
+    fn without_weight_decay(self) -> Self {
+        Self {
+            weight_decay: 0.0,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! TOML that knows where each of its values was written.
+//!
+//! A recipe is put together from several sources: a file, the axes of a sweep, `--set` on the command line. A
+//! [`Node`] keeps with every value the source and the place it came from, so that an error, found however late, points
+//! at the line to mend.
+
+mod check;
+mod error;
+mod node;
+
+pub use check::check;
+pub use error::ConfigError;
+pub use node::{Node, NodeKind, Place};

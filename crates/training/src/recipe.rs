@@ -1,0 +1,260 @@
+use std::{path::Path, sync::LazyLock};
+
+use data::DataConfig;
+use losses::LossConfig;
+use model::ModelConfig;
+use optimizers::OptimizerConfig;
+use schedulers::{Schedule, ScheduleConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use toml::Value;
+
+use crate::config::{ConfigError, Node, NodeKind, check};
+
+/// Everything that decides what a trial computes: the same recipe, on the same device, gives the same trial.
+///
+/// Each table is the configuration of the crate that it is named after; every key has a default, and the defaults
+/// together are the standard recipe after GPT-2.
+///
+/// ```
+/// use training::{Recipe, config::Node};
+///
+/// let node = Node::parse("recipe.toml", "model.preset = 'tiny'\ntraining = { steps = 100, accumulate = 1 }\nschedule.warmup = 10")?;
+/// let recipe = Recipe::from_node(&node)?;
+/// assert_eq!((recipe.model.layers, recipe.schedule.lr), (2, 6e-4));
+/// # Ok::<(), training::config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Recipe {
+    /// The text, and how it becomes tokens.
+    pub data: DataConfig,
+    /// The decoder.
+    pub model: ModelConfig,
+    /// What is minimised.
+    pub loss: LossConfig,
+    /// What turns gradients into updates.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over the steps.
+    pub schedule: ScheduleConfig,
+    /// How long, in what batches, and what is recorded.
+    pub training: TrainingConfig,
+}
+
+/// The `[training]` table of a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TrainingConfig {
+    /// Optimizer updates.
+    #[schemars(range(min = 1))]
+    pub steps: u64,
+    /// Sequences of a micro-batch.
+    #[schemars(range(min = 1))]
+    pub batch_size: usize,
+    /// Micro-batches of a step, whose gradients are averaged. It follows from `batch_tokens` if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub accumulate: Option<u64>,
+    /// Tokens of a step, a multiple of batch_size * context; 524288 if both this and `accumulate` are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub batch_tokens: Option<u64>,
+    /// What initial weights, batches and dropout are drawn from.
+    pub seed: u64,
+    /// Steps between two rows of the curve.
+    #[schemars(range(min = 1))]
+    pub log_every: u64,
+    /// Steps between two evaluations; one more follows the last step.
+    #[schemars(range(min = 1))]
+    pub eval_every: u64,
+    /// Validation tokens of an evaluation, always the same ones.
+    #[schemars(range(min = 1))]
+    pub eval_tokens: u64,
+    /// Steps between two checkpoints; one more follows the last step.
+    #[schemars(range(min = 1))]
+    pub checkpoint_every: u64,
+    /// How many of the newest checkpoints are kept; the best by validation loss stays besides.
+    #[schemars(range(min = 1))]
+    pub keep_last: usize,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            steps: 600_000,
+            batch_size: 8,
+            accumulate: None,
+            batch_tokens: None,
+            seed: 0,
+            log_every: 10,
+            eval_every: 1000,
+            eval_tokens: 1 << 20,
+            checkpoint_every: 1000,
+            keep_last: 1,
+        }
+    }
+}
+
+/// Tokens of a step of the standard recipe, "0.5M".
+const STANDARD_BATCH_TOKENS: u64 = 1 << 19;
+
+static SCHEMA: LazyLock<serde_json::Value> = LazyLock::new(|| schemars::schema_for!(Recipe).to_value());
+
+impl Recipe {
+    /// The JSON Schema of recipe files.
+    pub fn schema() -> &'static serde_json::Value {
+        &SCHEMA
+    }
+
+    /// Reads a recipe file, with assignments such as those of `--set` laid over it.
+    ///
+    /// # Errors
+    /// As [`from_node`](Self::from_node), and where the file cannot be read or is not TOML.
+    pub fn read(path: &Path, assignments: &[Node]) -> Result<Self, ConfigError> {
+        let mut node = Node::read(path)?;
+        for assignment in assignments {
+            node.merge(assignment);
+        }
+        Self::from_node(&node)
+    }
+
+    /// The recipe that a node spells out, resolved: every default is written out and every derived key computed.
+    ///
+    /// # Errors
+    /// An unknown key, a wrong type, an impossible value, or keys that contradict each other, at its place.
+    pub fn from_node(node: &Node) -> Result<Self, ConfigError> {
+        let node = with_default_names(node);
+        check(&node, "", Self::schema())?;
+        let recipe: Self = node
+            .to_value()
+            .try_into()
+            .map_err(|error: toml::de::Error| ConfigError::nowhere(error.message().to_owned()))?;
+        recipe.resolve(&node)
+    }
+
+    fn resolve(mut self, node: &Node) -> Result<Self, ConfigError> {
+        let fault = |key: &str, message: String, cure: String| fault(node, key, message, cure);
+        self.data
+            .validate()
+            .map_err(|e| fault(&format!("data.{}", e.key()), e.to_string(), e.cure()))?;
+        self.model
+            .validate()
+            .map_err(|e| fault(&format!("model.{}", e.key()), e.to_string(), e.cure()))?;
+        self.training.accumulate = Some(self.micro_steps_from_batch_tokens(node)?);
+        self.training.batch_tokens = None;
+        let steps = self.training.steps;
+        self.schedule.build(steps).map_err(|e| {
+            fault(
+                &format!("schedule.{}", e.key()),
+                e.to_string(),
+                e.cure().to_owned(),
+            )
+        })?;
+        self.schedule = self.schedule.resolved(steps);
+        Ok(self)
+    }
+
+    fn micro_steps_from_batch_tokens(&self, node: &Node) -> Result<u64, ConfigError> {
+        let TrainingConfig {
+            batch_size,
+            accumulate,
+            batch_tokens,
+            ..
+        } = self.training;
+        let micro_batch = (batch_size * self.model.context) as u64;
+        match (accumulate, batch_tokens) {
+            (Some(_), Some(_)) => Err(fault(
+                node,
+                "training.batch_tokens",
+                "accumulate and batch_tokens both say how large a step is".to_owned(),
+                "keep one of training.accumulate and training.batch_tokens".to_owned(),
+            )),
+            (Some(accumulate), None) => Ok(accumulate),
+            (None, batch_tokens) => {
+                let tokens = batch_tokens.unwrap_or(STANDARD_BATCH_TOKENS);
+                if tokens % micro_batch == 0 {
+                    return Ok(tokens / micro_batch);
+                }
+                let nearest = (tokens / micro_batch).max(1) * micro_batch;
+                Err(fault(
+                    node,
+                    if batch_tokens.is_some() {
+                        "training.batch_tokens"
+                    } else {
+                        "training.batch_size"
+                    },
+                    format!(
+                        "batch_tokens = {tokens} does not divide into micro-batches of {micro_batch} tokens \
+                         ({batch_size} sequences of {})",
+                        self.model.context
+                    ),
+                    format!("set training.accumulate = 1, or training.batch_tokens = {nearest}"),
+                ))
+            }
+        }
+    }
+
+    /// Micro-batches of a step.
+    pub fn accumulate(&self) -> u64 {
+        self.training.accumulate.unwrap_or(1)
+    }
+
+    /// Tokens that one step learns from.
+    pub fn tokens_per_step(&self) -> u64 {
+        self.training.batch_size as u64 * self.model.context as u64 * self.accumulate()
+    }
+
+    /// The learning-rate schedule.
+    ///
+    /// # Errors
+    /// Where the recipe was not resolved and its schedule contradicts itself.
+    pub fn schedule(&self) -> Result<Schedule, schedulers::ScheduleError> {
+        self.schedule.build(self.training.steps)
+    }
+
+    /// The resolved recipe as TOML, every key written out.
+    pub fn to_toml(&self) -> String {
+        // Serialising numbers, strings and tables with string keys cannot fail.
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// The identity of the recipe: the first 12 hexadecimal digits of the SHA-256 of [`to_toml`](Self::to_toml).
+    ///
+    /// `sha256sum recipe.toml` in a trial's directory gives the same.
+    pub fn hash(&self) -> String {
+        let digest = Sha256::digest(self.to_toml());
+        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Writes the default `name` into the tables that have variants and name none.
+fn with_default_names(node: &Node) -> Node {
+    let mut named = node.clone();
+    let defaults = Value::try_from(Recipe::default()).unwrap_or(Value::Boolean(false));
+    for (table, value) in node.entries() {
+        if let (NodeKind::Table(_), None, Some(Value::String(name))) = (
+            &value.kind,
+            value.get("name"),
+            defaults.get(table).and_then(|table| table.get("name")),
+        ) {
+            let name = Node {
+                kind: NodeKind::Scalar(Value::String(name.clone())),
+                ..value.clone()
+            };
+            named.set(&format!("{table}.name"), name);
+        }
+    }
+    named
+}
+
+/// An error of the value at `key`, at the nearest place that was written.
+fn fault(node: &Node, key: &str, message: String, cure: String) -> ConfigError {
+    let table = key.split('.').next().unwrap_or(key);
+    let error = match (node.get(key), node.get(table)) {
+        (Some(value), _) => ConfigError::at(&value.place, message, "here"),
+        (None, Some(table)) => ConfigError::at(&table.key, message, format!("{key} was left at its default")),
+        (None, None) => ConfigError::nowhere(message),
+    };
+    error.help(cure)
+}
