@@ -1,13 +1,25 @@
 //! Recipes and the training loop.
 //!
-//! [`Recipe`] says everything about a trial; [`run`](run::run) trains it into a directory of its own.
+//! A [`Recipe`] says everything about a trial; [`run()`] trains it into a directory of its own, step by step with a
+//! [`Trainer`].
 
+pub mod checkpoint;
 pub mod config;
+pub mod curve;
+pub mod device;
+#[cfg(feature = "tch")]
+pub mod libtorch;
 pub mod recipe;
 pub mod records;
+pub mod run;
+pub mod tensors;
+pub mod trainer;
 
+pub use device::DeviceName;
 pub use recipe::{Recipe, TrainingConfig};
 pub use records::{CurveRow, Status, TrialFiles, TrialResult};
+pub use run::{Outcome, run};
+pub use trainer::Trainer;
 
 /// Cupel's version and the commit that it was built from, such as `0.1.0 (3f2a91c07b1d)`.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CUPEL_COMMIT"), ")");

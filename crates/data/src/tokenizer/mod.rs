@@ -1,0 +1,75 @@
+mod characters;
+mod gpt2;
+
+use crate::{DataError, TokenizerName};
+pub(crate) use characters::Characters;
+
+/// A tokenizer: text to token ids, and back.
+#[derive(Clone, Debug)]
+pub enum Tokenizer {
+    /// Each byte is its own id.
+    Byte,
+    /// Each character of the training text has an id, in the order of code points.
+    Char(Characters),
+    /// GPT-2's byte-pair encoding.
+    Gpt2,
+}
+
+impl Tokenizer {
+    /// The tokenizer of that name for a training text.
+    pub fn new(name: TokenizerName, training_text: &str) -> Self {
+        match name {
+            TokenizerName::Byte => Self::Byte,
+            TokenizerName::Char => Self::Char(Characters::new(training_text)),
+            TokenizerName::Gpt2 => Self::Gpt2,
+        }
+    }
+
+    /// The number of token ids.
+    pub fn vocabulary(&self) -> usize {
+        match self {
+            Self::Byte => 256,
+            Self::Char(characters) => characters.len(),
+            Self::Gpt2 => gpt2::VOCABULARY,
+        }
+    }
+
+    /// The token ids of a text.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        match self {
+            Self::Byte => text.bytes().map(u32::from).collect(),
+            Self::Char(characters) => text.chars().map(|c| characters.encode(c)).collect(),
+            Self::Gpt2 => gpt2::encode(text),
+        }
+    }
+
+    /// The text of token ids; bytes that are no text become U+FFFD.
+    ///
+    /// # Errors
+    /// Where an id is outside the vocabulary.
+    pub fn decode(&self, tokens: &[u32]) -> Result<String, DataError> {
+        let unknown = |token: &u32| DataError::Tokenizer(format!("there is no token {token}"));
+        match self {
+            Self::Byte => {
+                let bytes: Result<Vec<u8>, _> = tokens
+                    .iter()
+                    .map(|t| u8::try_from(*t).map_err(|_| unknown(t)))
+                    .collect();
+                Ok(String::from_utf8_lossy(&bytes?).into_owned())
+            }
+            Self::Char(characters) => tokens
+                .iter()
+                .map(|t| characters.decode(*t).ok_or_else(|| unknown(t)))
+                .collect(),
+            Self::Gpt2 => gpt2::decode(tokens),
+        }
+    }
+
+    /// How many characters of a text the tokenizer has no id for.
+    pub fn unknown_characters(&self, text: &str) -> usize {
+        match self {
+            Self::Char(characters) => text.chars().filter(|c| !characters.knows(*c)).count(),
+            Self::Byte | Self::Gpt2 => 0,
+        }
+    }
+}

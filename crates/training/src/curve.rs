@@ -1,0 +1,48 @@
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    path::Path,
+};
+
+use crate::{CurveRow, records::write_atomically};
+
+/// `curve.csv`, a row at a time; every row is on disk when [`push`](Self::push) returns to its caller.
+pub(crate) struct Curve {
+    writer: csv::Writer<File>,
+}
+
+impl Curve {
+    /// Opens the curve of a run that stands before `step`: rows of that step and later ones, which a killed run may
+    /// have left, are dropped.
+    pub(crate) fn open(path: &Path, step: u64) -> io::Result<Self> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for row in read(path)?.iter().filter(|row| row.step < step) {
+            writer.serialize(row)?;
+        }
+        let kept = writer.into_inner().map_err(|error| error.into_error())?;
+        write_atomically(path, &kept)?;
+        let file = OpenOptions::new().append(true).open(path)?;
+        let writer = csv::WriterBuilder::new().has_headers(kept.is_empty()).from_writer(file);
+        Ok(Self { writer })
+    }
+
+    pub(crate) fn push(&mut self, row: &CurveRow) -> io::Result<()> {
+        self.writer.serialize(row)?;
+        self.writer.flush()
+    }
+}
+
+/// The rows of a curve, up to the first that a kill has cut short; none where there is no file.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn read(path: &Path) -> io::Result<Vec<CurveRow>> {
+    match File::open(path) {
+        Ok(file) => {
+            let rows = csv::Reader::from_reader(file).into_deserialize();
+            Ok(rows.map_while(Result::ok).collect())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,336 @@
+//! One trial, from its first step to its result: the loop of the chapter.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
+use data::{Dataset, OpenOptions};
+use jiff::Timestamp;
+use tracing::info;
+
+use crate::{
+    CurveRow, Recipe, Status, TrialFiles, TrialResult, VERSION,
+    checkpoint::{self, CheckpointError, Checkpoints, Pointer, Progress},
+    curve::Curve,
+    device::{DeviceError, DeviceName},
+    records::{CorpusRecord, write_atomically},
+    trainer::{Step, Trainer, TrainerError},
+};
+
+/// How a run of a trial ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The trial is over; the same is in `result.json`.
+    Finished(Box<TrialResult>),
+    /// It was asked to stop, and has saved a checkpoint from which the next run goes on.
+    Interrupted {
+        /// Updates made.
+        step: u64,
+    },
+    /// Another process is training in this directory.
+    Held,
+}
+
+/// Why a trial could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The text.
+    #[error(transparent)]
+    Data(#[from] data::DataError),
+    /// The training.
+    #[error(transparent)]
+    Trainer(#[from] TrainerError),
+    /// A checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A file of the trial's directory.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The directory belongs to another recipe.
+    #[error("{0} holds a trial of another recipe; train into another directory, or remove this one")]
+    AnotherRecipe(String),
+}
+
+/// Trains `recipe` on `device` into its directory, going on from the newest checkpoint there.
+///
+/// `stop` is looked at before every step; where it is set, the run saves a checkpoint and ends.
+///
+/// # Errors
+/// Where device, text or files are at fault. A run that diverges is no error but a result.
+pub fn run(
+    recipe: &Recipe,
+    device: DeviceName,
+    files: &TrialFiles,
+    stop: &AtomicBool,
+) -> Result<Outcome, RunError> {
+    let started = Timestamp::now();
+    fs::create_dir_all(files.directory()).map_err(at(files.directory()))?;
+    let Some(_lock) = lock(files)? else {
+        return Ok(Outcome::Held);
+    };
+    claim(recipe, files)?;
+
+    let dataset = Dataset::open(&recipe.data, &OpenOptions::from_env())?;
+    let mut trainer = Trainer::new(recipe, dataset.vocabulary(), &device.open()?)?;
+    let checkpoints = Checkpoints::new(files.checkpoints(), recipe.training.keep_last);
+    let mut progress = Progress { seed: recipe.training.seed, recipe: recipe.hash(), ..Progress::default() };
+    if let Some(path) = checkpoints.find(Pointer::Latest) {
+        (trainer.model, progress) =
+            checkpoint::load(&path, &progress.recipe, trainer.model, &mut trainer.optimizer)?;
+        info!("going on from {}", path.display());
+    }
+    describe(recipe, device, &dataset, &trainer);
+
+    let mut curve = Curve::open(&files.curve(), progress.step).map_err(at(&files.curve()))?;
+    let mut run = Run { recipe, dataset: &dataset, trainer, checkpoints, progress, curve: &mut curve, files };
+    // Inside the pool every parallel operation starts at once; from outside each would have to wake it.
+    let ending = rayon::scope(|_| run.train(stop))?;
+    let status = match ending {
+        Ending::Stopped => return Ok(Outcome::Interrupted { step: run.progress.step }),
+        Ending::Completed => Status::Completed,
+        Ending::Diverged => Status::Diverged,
+    };
+    let result = run.result(status, device, started);
+    let json = serde_json::to_vec_pretty(&result).map_err(io::Error::other).map_err(at(&files.result()))?;
+    write_atomically(&files.result(), &json).map_err(at(&files.result()))?;
+    Ok(Outcome::Finished(Box::new(result)))
+}
+
+/// A run under way.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    dataset: &'a Dataset,
+    trainer: Trainer,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    curve: &'a mut Curve,
+    files: &'a TrialFiles,
+}
+
+enum Ending {
+    Completed,
+    Diverged,
+    Stopped,
+}
+
+impl Run<'_> {
+    fn train(&mut self, stop: &AtomicBool) -> Result<Ending, RunError> {
+        let training = &self.recipe.training;
+        let mut speed = Speed::default();
+        loop {
+            let step = self.progress.step;
+            let last = step == training.steps;
+
+            let val_loss = if step % training.eval_every == 0 || last { Some(self.evaluate()?) } else { None };
+            if val_loss.is_some_and(|loss| !loss.is_finite()) {
+                self.record(None, val_loss, None)?;
+                return Ok(Ending::Diverged);
+            }
+            if (step > 0 && step % training.checkpoint_every == 0) || last {
+                self.save(&[Pointer::Latest])?;
+            }
+            if last {
+                self.record(None, val_loss, speed.tokens_per_second())?;
+                return Ok(Ending::Completed);
+            }
+            if stop.load(Ordering::Relaxed) {
+                self.save(&[Pointer::Latest])?;
+                info!("stopped before step {step}; the same command goes on from here");
+                return Ok(Ending::Stopped);
+            }
+
+            let clock = Instant::now();
+            let now = self.trainer.step(self.dataset, step)?;
+            let seconds = clock.elapsed().as_secs_f64();
+            speed.add(self.recipe.tokens_per_step(), seconds);
+            self.progress.seconds += seconds;
+            self.progress.train_loss = finite(now.loss);
+
+            if val_loss.is_some() || step % training.log_every == 0 || !now.is_finite() {
+                self.record(Some(now), val_loss, speed.tokens_per_second())?;
+                speed = Speed::default();
+            }
+            if !now.is_finite() {
+                info!("step {step}: the loss is {} and the gradient's norm {}: diverged", now.loss, now.grad_norm);
+                return Ok(Ending::Diverged);
+            }
+            self.progress.step += 1;
+        }
+    }
+
+    /// Evaluates, and saves a checkpoint where the validation loss is the lowest so far.
+    fn evaluate(&mut self) -> Result<f64, RunError> {
+        let loss = self.trainer.evaluate(self.dataset)?;
+        self.progress.last_val_loss = finite(loss);
+        if loss.is_finite() && self.progress.best_val_loss.is_none_or(|best| loss < best) {
+            self.progress.best_val_loss = Some(loss);
+            self.progress.best_step = Some(self.progress.step);
+            self.save(&[Pointer::Latest, Pointer::Best])?;
+        }
+        Ok(loss)
+    }
+
+    fn save(&self, pointers: &[Pointer]) -> Result<(), RunError> {
+        Ok(self.checkpoints.save(&self.trainer.model, &self.trainer.optimizer, &self.progress, pointers)?)
+    }
+
+    fn record(
+        &mut self,
+        now: Option<Step>,
+        val_loss: Option<f64>,
+        tokens_per_second: Option<f64>,
+    ) -> Result<(), RunError> {
+        let row = CurveRow {
+            step: self.progress.step,
+            tokens: self.tokens(),
+            lr: now.map(|now| now.lr),
+            train_loss: now.and_then(|now| finite(now.loss)),
+            val_loss: val_loss.and_then(finite),
+            grad_norm: now.and_then(|now| finite(now.grad_norm)),
+            tokens_per_second,
+        };
+        log(&row);
+        self.curve.push(&row).map_err(at(&self.files.curve()))
+    }
+
+    /// Tokens learnt from.
+    fn tokens(&self) -> u64 {
+        self.progress.step * self.recipe.tokens_per_step()
+    }
+
+    fn result(&self, status: Status, device: DeviceName, started: Timestamp) -> TrialResult {
+        let Progress { step, seconds, train_loss, last_val_loss, best_val_loss, best_step, .. } = self.progress;
+        let corpus = self.dataset.corpus();
+        TrialResult {
+            status,
+            diverged_at: (status == Status::Diverged).then_some(step),
+            steps: step,
+            tokens: self.tokens(),
+            train_loss,
+            best_val_loss,
+            best_step,
+            last_val_loss,
+            perplexity: best_val_loss.map(losses::perplexity),
+            bits_per_byte: best_val_loss
+                .map(|loss| losses::bits_per_byte(loss, self.dataset.validation_bytes_per_token())),
+            unigram_entropy: self.dataset.unigram_entropy(),
+            true_entropy: self.dataset.true_entropy(),
+            seconds,
+            tokens_per_second: if seconds > 0.0 { self.tokens() as f64 / seconds } else { 0.0 },
+            parameters: self.trainer.parameters(),
+            device: device.to_string(),
+            corpus: CorpusRecord {
+                name: corpus.name.clone(),
+                bytes: corpus.bytes,
+                sha256: corpus.sha256.clone(),
+            },
+            unknown_characters: self.dataset.unknown_characters(),
+            version: VERSION.to_owned(),
+            started,
+            finished: Timestamp::now(),
+        }
+    }
+}
+
+/// Tokens and seconds since the last row.
+#[derive(Default)]
+struct Speed {
+    tokens: u64,
+    seconds: f64,
+}
+
+impl Speed {
+    fn add(&mut self, tokens: u64, seconds: f64) {
+        self.tokens += tokens;
+        self.seconds += seconds;
+    }
+
+    fn tokens_per_second(&self) -> Option<f64> {
+        (self.tokens > 0).then(|| self.tokens as f64 / self.seconds)
+    }
+}
+
+/// One process trains in a directory at a time; none where another does.
+fn lock(files: &TrialFiles) -> Result<Option<File>, RunError> {
+    let path = files.directory().join("lock");
+    let file = File::create(&path).map_err(at(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(source)) => Err(at(&path)(source)),
+    }
+}
+
+/// Writes the resolved recipe down, or checks that it is the one that is there.
+fn claim(recipe: &Recipe, files: &TrialFiles) -> Result<(), RunError> {
+    let path = files.recipe();
+    let toml = recipe.to_toml();
+    match fs::read_to_string(&path) {
+        Ok(there) if there == toml => Ok(()),
+        Ok(_) => Err(RunError::AnotherRecipe(files.directory().display().to_string())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            write_atomically(&path, toml.as_bytes()).map_err(at(&path))
+        }
+        Err(error) => Err(at(&path)(error)),
+    }
+}
+
+fn describe(recipe: &Recipe, device: DeviceName, dataset: &Dataset, trainer: &Trainer) {
+    let corpus = dataset.corpus();
+    info!("recipe {} on {device}, {} parameters", recipe.hash(), trainer.parameters());
+    info!(
+        "{}: {} bytes, {} training and {} validation tokens, vocabulary {}",
+        corpus.name,
+        corpus.bytes,
+        dataset.train().len(),
+        dataset.validation().len(),
+        dataset.vocabulary()
+    );
+    info!("a model must beat the unigram entropy of {:.4} nats per token", dataset.unigram_entropy());
+    if let Some(entropy) = dataset.true_entropy() {
+        info!("no model can beat the source's entropy of {entropy:.4} nats per token");
+    }
+    if dataset.unknown_characters() > 0 {
+        info!("{} validation characters are unknown to the tokenizer", dataset.unknown_characters());
+    }
+    info!("{} steps of {} tokens", recipe.training.steps, recipe.tokens_per_step());
+}
+
+/// `step 100  loss 2.3456  perplexity 10.44  val_loss 2.4000  lr 1.00e-3  grad_norm 0.412  tokens/s 9500`.
+fn log(row: &CurveRow) {
+    let mut line = format!("step {:<6}", row.step);
+    if let Some(loss) = row.train_loss {
+        line += &format!("  loss {loss:.4}  perplexity {:<8.2}", losses::perplexity(loss));
+    }
+    if let (Some(lr), Some(norm)) = (row.lr, row.grad_norm) {
+        line += &format!("  lr {lr:.2e}  grad_norm {norm:.3}");
+    }
+    if let Some(speed) = row.tokens_per_second {
+        line += &format!("  tokens/s {speed:.0}");
+    }
+    if let Some(loss) = row.val_loss {
+        line += &format!("  val_loss {loss:.4}  val_perplexity {:.2}", losses::perplexity(loss));
+    }
+    info!("{line}");
+}
+
+fn finite(x: f64) -> Option<f64> {
+    x.is_finite().then_some(x)
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> RunError {
+    let path = path.display().to_string();
+    move |source| RunError::Io { path: path.clone(), source }
+}

@@ -1,0 +1,143 @@
+use burn::{
+    module::Module,
+    optim::{GradientsAccumulator, GradientsParams},
+    tensor::{Device, Int, Tensor, TensorData},
+};
+use data::{Batch, BatchShape, DataError, Dataset, Position};
+use model::{Gpt2, Mode, ModelError};
+use optimizers::{Optimizer, clip_global_norm};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use schedulers::{Schedule, ScheduleError};
+
+use crate::Recipe;
+
+/// A model in training: what a step, an evaluation and a checkpoint work on.
+pub struct Trainer {
+    recipe: Recipe,
+    device: Device,
+    schedule: Schedule,
+    pub(crate) model: Gpt2,
+    pub(crate) optimizer: Optimizer,
+}
+
+/// What one step saw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The loss on the step's tokens before its update, nats per token.
+    pub loss: f64,
+    /// The global norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// The learning rate.
+    pub lr: f64,
+}
+
+impl Step {
+    /// Whether loss and gradient are finite; where they are not, no update was made.
+    pub fn is_finite(&self) -> bool {
+        self.loss.is_finite() && self.grad_norm.is_finite()
+    }
+}
+
+/// Why training cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainerError {
+    /// The recipe's model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The recipe's schedule.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The text.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+impl Trainer {
+    /// A model with initial weights on `device`, and an optimizer with an empty state.
+    ///
+    /// # Errors
+    /// Where the recipe is not a resolved one.
+    pub fn new(recipe: &Recipe, vocabulary: usize, device: &Device) -> Result<Self, TrainerError> {
+        let device = device.clone().autodiff();
+        Ok(Self {
+            schedule: recipe.schedule()?,
+            model: Gpt2::new(&recipe.model, vocabulary, recipe.training.seed, &device)?,
+            optimizer: recipe.optimizer.init(),
+            recipe: recipe.clone(),
+            device,
+        })
+    }
+
+    /// Trainable parameters; the tied head counts once.
+    pub fn parameters(&self) -> usize {
+        self.model.num_params()
+    }
+
+    /// One step: forward, loss and backward for every micro-batch, the mean of the gradients clipped, one update.
+    ///
+    /// # Errors
+    /// Where the training text is too short for the context.
+    pub fn step(&mut self, dataset: &Dataset, step: u64) -> Result<Step, TrainerError> {
+        let accumulate = self.recipe.accumulate();
+        let mut gradients = GradientsAccumulator::new();
+        let mut loss_sum = 0.0;
+        for micro_step in 0..accumulate {
+            let at = Position { seed: self.recipe.training.seed, step, micro_step };
+            self.seed_dropout(at);
+            let batch = dataset.train().batch(self.batch_shape(), at)?;
+            let loss = self.loss(&self.model, &batch, Mode::Training) / accumulate as f64;
+            loss_sum += loss.clone().into_scalar::<f64>();
+            gradients.accumulate(&self.model, GradientsParams::from_grads(loss.backward(), &self.model));
+        }
+        let (gradients, grad_norm) =
+            clip_global_norm(&self.model, gradients.grads(), self.recipe.optimizer.clip);
+        let result = Step { loss: loss_sum, grad_norm, lr: self.schedule.lr(step) };
+        if result.is_finite() {
+            self.model = self.optimizer.step(result.lr, self.model.clone(), gradients);
+        }
+        Ok(result)
+    }
+
+    /// The loss on the fixed validation batches, nats per token: the sum over all their tokens, divided once.
+    ///
+    /// # Errors
+    /// Where the validation text is too short for the context.
+    pub fn evaluate(&self, dataset: &Dataset) -> Result<f64, TrainerError> {
+        let model = self.model.valid();
+        let (mut sum, mut tokens) = (0.0, 0);
+        let wanted = usize::try_from(self.recipe.training.eval_tokens).unwrap_or(usize::MAX);
+        for batch in dataset.validation().evaluation_batches(self.batch_shape(), wanted)? {
+            let count = batch.targets.len();
+            sum += self.loss(&model, &batch, Mode::Evaluation).into_scalar::<f64>() * count as f64;
+            tokens += count;
+        }
+        Ok(sum / tokens as f64)
+    }
+
+    /// The mean loss of a batch, [1].
+    fn loss(&self, model: &Gpt2, batch: &Batch, mode: Mode) -> Tensor<1> {
+        let device = model.token_embedding.device();
+        let count = batch.targets.len();
+        let inputs = TensorData::new(batch.inputs.clone(), [batch.sequences, batch.context]);
+        let targets = TensorData::new(batch.targets.clone(), [count]);
+        let logits = model.logits(Tensor::<2, Int>::from_data(inputs, &device), mode);
+        losses::cross_entropy_sum(logits, Tensor::from_data(targets, &device)) / count as f64
+    }
+
+    fn batch_shape(&self) -> BatchShape {
+        BatchShape { sequences: self.recipe.training.batch_size, context: self.recipe.model.context }
+    }
+
+    /// The device's generator cannot be saved, so it is seeded anew for every micro-step, from its place in the run.
+    fn seed_dropout(&self, at: Position) {
+        let mut key = *b"cupel dropout -- seed follows: \0";
+        key[24..].copy_from_slice(&at.seed.to_le_bytes());
+        let mut generator = ChaCha8Rng::from_seed(key);
+        generator.set_stream(at.step);
+        generator.set_word_pos(2 * u128::from(at.micro_step));
+        self.device.seed(generator.next_u64());
+    }
+}
