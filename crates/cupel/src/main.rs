@@ -1,3 +1,36 @@
-//! The command line of Cupel.
+//! The command line of Cupel: argument parsing and printing, nothing else.
 
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
+
+mod arguments;
+mod commands;
+mod logging;
+mod progress;
+mod table;
+
+use std::{process::ExitCode, sync::atomic::AtomicBool};
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+
+/// The training step allocates and frees hundreds of large tensors; mimalloc keeps their pages.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Set by the first Ctrl-C, SIGTERM or SIGHUP; looked at between two steps.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Train(arguments) => commands::train(&arguments, &STOP),
+        Command::Sweep(arguments) => commands::sweep(&arguments, &STOP),
+        Command::Compare(arguments) => commands::compare(&arguments),
+        Command::Devices => commands::devices(),
+    };
+    outcome.unwrap_or_else(|report| {
+        eprintln!("{report:?}");
+        ExitCode::FAILURE
+    })
+}

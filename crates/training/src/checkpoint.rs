@@ -133,14 +133,27 @@ impl Checkpoints {
         let io = at(&path);
         fs::create_dir_all(&self.directory).map_err(&io)?;
         if !path.exists() {
-            let temporary =
-                tempfile::Builder::new().prefix(".").suffix(".tmp").tempdir_in(&self.directory).map_err(&io)?;
-            tensors::write(&temporary.path().join("model.safetensors"), &tensors::parameters(model))?;
-            tensors::write(&temporary.path().join("optimizer.safetensors"), &optimizer.state())?;
-            let state = serde_json::to_vec_pretty(progress).map_err(io::Error::other).map_err(&io)?;
+            let temporary = tempfile::Builder::new()
+                .prefix(".")
+                .suffix(".tmp")
+                .tempdir_in(&self.directory)
+                .map_err(&io)?;
+            tensors::write(
+                &temporary.path().join("model.safetensors"),
+                &tensors::parameters(model),
+            )?;
+            tensors::write(
+                &temporary.path().join("optimizer.safetensors"),
+                &optimizer.state(),
+            )?;
+            let state = serde_json::to_vec_pretty(progress)
+                .map_err(io::Error::other)
+                .map_err(&io)?;
             write_atomically(&temporary.path().join("state.json"), &state).map_err(&io)?;
             fs::rename(temporary.keep(), &path).map_err(&io)?;
-            File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(&io)?;
+            File::open(&self.directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(&io)?;
         }
         for pointer in pointers {
             write_atomically(&self.directory.join(pointer.file()), name.as_bytes()).map_err(&io)?;
@@ -167,7 +180,10 @@ impl Checkpoints {
         steps.sort();
         steps.truncate(steps.len().saturating_sub(self.keep_last));
         let pointed = [self.find(Pointer::Latest), self.find(Pointer::Best)];
-        for path in steps.into_iter().filter(|path| !pointed.iter().flatten().any(|p| p == path)) {
+        for path in steps
+            .into_iter()
+            .filter(|path| !pointed.iter().flatten().any(|p| p == path))
+        {
             fs::remove_dir_all(&path).map_err(at(&path))?;
         }
         Ok(())
@@ -186,8 +202,10 @@ pub fn load(
 ) -> Result<(Gpt2, Progress), CheckpointError> {
     let state = path.join("state.json");
     let text = fs::read(&state).map_err(at(&state))?;
-    let progress: Progress = serde_json::from_slice(&text)
-        .map_err(|source| CheckpointError::State { path: state.display().to_string(), source })?;
+    let progress: Progress = serde_json::from_slice(&text).map_err(|source| CheckpointError::State {
+        path: state.display().to_string(),
+        source,
+    })?;
     if progress.recipe != recipe {
         return Err(CheckpointError::AnotherRecipe {
             path: path.display().to_string(),
@@ -202,5 +220,8 @@ pub fn load(
 
 fn at(path: &Path) -> impl Fn(io::Error) -> CheckpointError {
     let path = path.display().to_string();
-    move |source| CheckpointError::Io { path: path.clone(), source }
+    move |source| CheckpointError::Io {
+        path: path.clone(),
+        source,
+    }
 }

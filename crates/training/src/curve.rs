@@ -22,7 +22,9 @@ impl Curve {
         let kept = writer.into_inner().map_err(|error| error.into_error())?;
         write_atomically(path, &kept)?;
         let file = OpenOptions::new().append(true).open(path)?;
-        let writer = csv::WriterBuilder::new().has_headers(kept.is_empty()).from_writer(file);
+        let writer = csv::WriterBuilder::new()
+            .has_headers(kept.is_empty())
+            .from_writer(file);
         Ok(Self { writer })
     }
 

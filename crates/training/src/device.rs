@@ -19,7 +19,9 @@ pub enum DeviceName {
 pub enum DeviceError {
     /// No device is called that.
     #[error("there is no device `{0}`")]
-    #[diagnostic(help("the devices are flex, libtorch and libtorch:cuda:N; `cupel devices` shows what is here"))]
+    #[diagnostic(help(
+        "the devices are flex, libtorch and libtorch:cuda:N; `cupel devices` shows what is here"
+    ))]
     Unknown(String),
     /// This build lacks the backend.
     #[error("this build has no LibTorch backend, which `{0}` needs")]
@@ -53,12 +55,19 @@ impl DeviceName {
 
 /// The one place where LibTorch devices are made.
 #[cfg(feature = "tch")]
-#[expect(deprecated, reason = "Burn's LibTorch backend is in its last release; a successor takes this place")]
+#[expect(
+    deprecated,
+    reason = "Burn's LibTorch backend is in its last release; a successor takes this place"
+)]
 fn open_libtorch(name: DeviceName) -> Result<Device, DeviceError> {
     match name {
         DeviceName::LibtorchCuda(index) => {
             let found = crate::libtorch::gpus();
-            if index < found { Ok(Device::libtorch_cuda(index)) } else { Err(DeviceError::NoSuchGpu { name, found }) }
+            if index < found {
+                Ok(Device::libtorch_cuda(index))
+            } else {
+                Err(DeviceError::NoSuchGpu { name, found })
+            }
         }
         _ => Ok(Device::libtorch()),
     }
@@ -101,11 +110,18 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for name in [DeviceName::Flex, DeviceName::Libtorch, DeviceName::LibtorchCuda(3)] {
+        for name in [
+            DeviceName::Flex,
+            DeviceName::Libtorch,
+            DeviceName::LibtorchCuda(3),
+        ] {
             assert_eq!(name.to_string().parse(), Ok(name));
         }
         for text in ["", "cuda", "libtorch:cuda:", "libtorch:cuda:-1", "Flex"] {
-            assert_eq!(text.parse::<DeviceName>(), Err(DeviceError::Unknown(text.to_owned())));
+            assert_eq!(
+                text.parse::<DeviceName>(),
+                Err(DeviceError::Unknown(text.to_owned()))
+            );
         }
     }
 }

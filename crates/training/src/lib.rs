@@ -5,21 +5,22 @@
 
 pub mod checkpoint;
 pub mod config;
-pub mod curve;
-pub mod device;
+mod curve;
+mod device;
 #[cfg(feature = "tch")]
 pub mod libtorch;
-pub mod recipe;
+mod recipe;
 pub mod records;
-pub mod run;
+mod run;
 pub mod tensors;
-pub mod trainer;
+mod trainer;
 
-pub use device::DeviceName;
+pub use curve::read as read_curve;
+pub use device::{DeviceError, DeviceName};
 pub use recipe::{Recipe, TrainingConfig};
 pub use records::{CurveRow, Status, TrialFiles, TrialResult};
-pub use run::{Outcome, run};
-pub use trainer::Trainer;
+pub use run::{Outcome, RunError, run};
+pub use trainer::{Step, Trainer, TrainerError};
 
 /// Cupel's version and the commit that it was built from, such as `0.1.0 (3f2a91c07b1d)`.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CUPEL_COMMIT"), ")");

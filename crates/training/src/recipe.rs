@@ -135,9 +135,13 @@ impl Recipe {
 
     fn resolve(mut self, node: &Node) -> Result<Self, ConfigError> {
         let fault = |key: &str, message: String, cure: String| fault(node, key, message, cure);
-        self.data
-            .validate()
-            .map_err(|e| fault("data.validation_fraction", e.to_string(), "0.1 is nanoGPT's".to_owned()))?;
+        self.data.validate().map_err(|e| {
+            fault(
+                "data.validation_fraction",
+                e.to_string(),
+                "0.1 is nanoGPT's".to_owned(),
+            )
+        })?;
         self.model
             .validate()
             .map_err(|e| fault(&format!("model.{}", e.key()), e.to_string(), e.cure()))?;

@@ -85,7 +85,11 @@ pub fn run(
     let dataset = Dataset::open(&recipe.data, &OpenOptions::from_env())?;
     let mut trainer = Trainer::new(recipe, dataset.vocabulary(), &device.open()?)?;
     let checkpoints = Checkpoints::new(files.checkpoints(), recipe.training.keep_last);
-    let mut progress = Progress { seed: recipe.training.seed, recipe: recipe.hash(), ..Progress::default() };
+    let mut progress = Progress {
+        seed: recipe.training.seed,
+        recipe: recipe.hash(),
+        ..Progress::default()
+    };
     if let Some(path) = checkpoints.find(Pointer::Latest) {
         (trainer.model, progress) =
             checkpoint::load(&path, &progress.recipe, trainer.model, &mut trainer.optimizer)?;
@@ -94,16 +98,30 @@ pub fn run(
     describe(recipe, device, &dataset, &trainer);
 
     let mut curve = Curve::open(&files.curve(), progress.step).map_err(at(&files.curve()))?;
-    let mut run = Run { recipe, dataset: &dataset, trainer, checkpoints, progress, curve: &mut curve, files };
+    let mut run = Run {
+        recipe,
+        dataset: &dataset,
+        trainer,
+        checkpoints,
+        progress,
+        curve: &mut curve,
+        files,
+    };
     // Inside the pool every parallel operation starts at once; from outside each would have to wake it.
     let ending = rayon::scope(|_| run.train(stop))?;
     let status = match ending {
-        Ending::Stopped => return Ok(Outcome::Interrupted { step: run.progress.step }),
+        Ending::Stopped => {
+            return Ok(Outcome::Interrupted {
+                step: run.progress.step,
+            });
+        }
         Ending::Completed => Status::Completed,
         Ending::Diverged => Status::Diverged,
     };
     let result = run.result(status, device, started);
-    let json = serde_json::to_vec_pretty(&result).map_err(io::Error::other).map_err(at(&files.result()))?;
+    let json = serde_json::to_vec_pretty(&result)
+        .map_err(io::Error::other)
+        .map_err(at(&files.result()))?;
     write_atomically(&files.result(), &json).map_err(at(&files.result()))?;
     Ok(Outcome::Finished(Box::new(result)))
 }
@@ -133,7 +151,11 @@ impl Run<'_> {
             let step = self.progress.step;
             let last = step == training.steps;
 
-            let val_loss = if step % training.eval_every == 0 || last { Some(self.evaluate()?) } else { None };
+            let val_loss = if step % training.eval_every == 0 || last {
+                Some(self.evaluate()?)
+            } else {
+                None
+            };
             if val_loss.is_some_and(|loss| !loss.is_finite()) {
                 self.record(None, val_loss, None)?;
                 return Ok(Ending::Diverged);
@@ -163,7 +185,10 @@ impl Run<'_> {
                 speed = Speed::default();
             }
             if !now.is_finite() {
-                info!("step {step}: the loss is {} and the gradient's norm {}: diverged", now.loss, now.grad_norm);
+                info!(
+                    "step {step}: the loss is {} and the gradient's norm {}: diverged",
+                    now.loss, now.grad_norm
+                );
                 return Ok(Ending::Diverged);
             }
             self.progress.step += 1;
@@ -183,7 +208,12 @@ impl Run<'_> {
     }
 
     fn save(&self, pointers: &[Pointer]) -> Result<(), RunError> {
-        Ok(self.checkpoints.save(&self.trainer.model, &self.trainer.optimizer, &self.progress, pointers)?)
+        Ok(self.checkpoints.save(
+            &self.trainer.model,
+            &self.trainer.optimizer,
+            &self.progress,
+            pointers,
+        )?)
     }
 
     fn record(
@@ -211,7 +241,15 @@ impl Run<'_> {
     }
 
     fn result(&self, status: Status, device: DeviceName, started: Timestamp) -> TrialResult {
-        let Progress { step, seconds, train_loss, last_val_loss, best_val_loss, best_step, .. } = self.progress;
+        let Progress {
+            step,
+            seconds,
+            train_loss,
+            last_val_loss,
+            best_val_loss,
+            best_step,
+            ..
+        } = self.progress;
         let corpus = self.dataset.corpus();
         TrialResult {
             status,
@@ -228,7 +266,11 @@ impl Run<'_> {
             unigram_entropy: self.dataset.unigram_entropy(),
             true_entropy: self.dataset.true_entropy(),
             seconds,
-            tokens_per_second: if seconds > 0.0 { self.tokens() as f64 / seconds } else { 0.0 },
+            tokens_per_second: if seconds > 0.0 {
+                self.tokens() as f64 / seconds
+            } else {
+                0.0
+            },
             parameters: self.trainer.parameters(),
             device: device.to_string(),
             corpus: CorpusRecord {
@@ -289,7 +331,11 @@ fn claim(recipe: &Recipe, files: &TrialFiles) -> Result<(), RunError> {
 
 fn describe(recipe: &Recipe, device: DeviceName, dataset: &Dataset, trainer: &Trainer) {
     let corpus = dataset.corpus();
-    info!("recipe {} on {device}, {} parameters", recipe.hash(), trainer.parameters());
+    info!(
+        "recipe {} on {device}, {} parameters",
+        recipe.hash(),
+        trainer.parameters()
+    );
     info!(
         "{}: {} bytes, {} training and {} validation tokens, vocabulary {}",
         corpus.name,
@@ -298,14 +344,24 @@ fn describe(recipe: &Recipe, device: DeviceName, dataset: &Dataset, trainer: &Tr
         dataset.validation().len(),
         dataset.vocabulary()
     );
-    info!("a model must beat the unigram entropy of {:.4} nats per token", dataset.unigram_entropy());
+    info!(
+        "a model must beat the unigram entropy of {:.4} nats per token",
+        dataset.unigram_entropy()
+    );
     if let Some(entropy) = dataset.true_entropy() {
         info!("no model can beat the source's entropy of {entropy:.4} nats per token");
     }
     if dataset.unknown_characters() > 0 {
-        info!("{} validation characters are unknown to the tokenizer", dataset.unknown_characters());
+        info!(
+            "{} validation characters are unknown to the tokenizer",
+            dataset.unknown_characters()
+        );
     }
-    info!("{} steps of {} tokens", recipe.training.steps, recipe.tokens_per_step());
+    info!(
+        "{} steps of {} tokens",
+        recipe.training.steps,
+        recipe.tokens_per_step()
+    );
 }
 
 /// `step 100  loss 2.3456  perplexity 10.44  val_loss 2.4000  lr 1.00e-3  grad_norm 0.412  tokens/s 9500`.
@@ -321,7 +377,10 @@ fn log(row: &CurveRow) {
         line += &format!("  tokens/s {speed:.0}");
     }
     if let Some(loss) = row.val_loss {
-        line += &format!("  val_loss {loss:.4}  val_perplexity {:.2}", losses::perplexity(loss));
+        line += &format!(
+            "  val_loss {loss:.4}  val_perplexity {:.2}",
+            losses::perplexity(loss)
+        );
     }
     info!("{line}");
 }
@@ -332,5 +391,8 @@ fn finite(x: f64) -> Option<f64> {
 
 fn at(path: &Path) -> impl Fn(io::Error) -> RunError {
     let path = path.display().to_string();
-    move |source| RunError::Io { path: path.clone(), source }
+    move |source| RunError::Io {
+        path: path.clone(),
+        source,
+    }
 }

@@ -51,7 +51,10 @@ pub enum TensorsError {
 
 /// The parameters of a module.
 pub fn parameters<M: Module>(module: &M) -> Tensors {
-    let mut collect = Collect { path: ParameterPath::default(), tensors: Tensors::new() };
+    let mut collect = Collect {
+        path: ParameterPath::default(),
+        tensors: Tensors::new(),
+    };
     module.visit(&mut collect);
     collect.tensors
 }
@@ -61,7 +64,11 @@ pub fn parameters<M: Module>(module: &M) -> Tensors {
 /// # Errors
 /// The first parameter that is missing, has another shape, or belongs to no parameter.
 pub fn with_parameters<M: Module>(module: M, tensors: Tensors) -> Result<M, TensorsError> {
-    let mut replace = Replace { path: ParameterPath::default(), tensors, error: None };
+    let mut replace = Replace {
+        path: ParameterPath::default(),
+        tensors,
+        error: None,
+    };
     let module = module.map(&mut replace);
     match (replace.error, replace.tensors.pop_first()) {
         (Some(error), _) => Err(error),
@@ -75,7 +82,10 @@ pub fn with_parameters<M: Module>(module: M, tensors: Tensors) -> Result<M, Tens
 /// # Errors
 /// Where the file cannot be written.
 pub fn write(path: &Path, tensors: &Tensors) -> Result<(), TensorsError> {
-    let damaged = |reason: String| TensorsError::Damaged { path: path.display().to_string(), reason };
+    let damaged = |reason: String| TensorsError::Damaged {
+        path: path.display().to_string(),
+        reason,
+    };
     let mut views = Vec::with_capacity(tensors.len());
     for (name, data) in tensors {
         let dtype = safetensors_type(data.dtype())
@@ -84,7 +94,10 @@ pub fn write(path: &Path, tensors: &Tensors) -> Result<(), TensorsError> {
             .map_err(|error| damaged(error.to_string()))?;
         views.push((name, view));
     }
-    let io = |source: io::Error| TensorsError::Io { path: path.display().to_string(), source };
+    let io = |source: io::Error| TensorsError::Io {
+        path: path.display().to_string(),
+        source,
+    };
     safetensors::serialize_to_file(views, None, path).map_err(|error| match error {
         safetensors::SafeTensorError::IoError(source) => io(source),
         other => damaged(other.to_string()),
@@ -97,9 +110,14 @@ pub fn write(path: &Path, tensors: &Tensors) -> Result<(), TensorsError> {
 /// # Errors
 /// Where the file cannot be read, is damaged, or holds a type that no checkpoint has.
 pub fn read(path: &Path) -> Result<Tensors, TensorsError> {
-    let damaged = |reason: String| TensorsError::Damaged { path: path.display().to_string(), reason };
-    let bytes = std::fs::read(path)
-        .map_err(|source| TensorsError::Io { path: path.display().to_string(), source })?;
+    let damaged = |reason: String| TensorsError::Damaged {
+        path: path.display().to_string(),
+        reason,
+    };
+    let bytes = std::fs::read(path).map_err(|source| TensorsError::Io {
+        path: path.display().to_string(),
+        source,
+    })?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
     file.iter()
         .map(|(name, view)| {
@@ -170,7 +188,11 @@ impl ModuleMapper for Replace {
             }
             Some(data) => {
                 let found = data.shape().to_vec();
-                self.error.get_or_insert(TensorsError::Shape { name, found, expected });
+                self.error.get_or_insert(TensorsError::Shape {
+                    name,
+                    found,
+                    expected,
+                });
                 param
             }
             None => {

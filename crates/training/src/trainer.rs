@@ -85,16 +85,27 @@ impl Trainer {
         let mut gradients = GradientsAccumulator::new();
         let mut loss_sum = 0.0;
         for micro_step in 0..accumulate {
-            let at = Position { seed: self.recipe.training.seed, step, micro_step };
+            let at = Position {
+                seed: self.recipe.training.seed,
+                step,
+                micro_step,
+            };
             self.seed_dropout(at);
             let batch = dataset.train().batch(self.batch_shape(), at)?;
             let loss = self.loss(&self.model, &batch, Mode::Training) / accumulate as f64;
             loss_sum += loss.clone().into_scalar::<f64>();
-            gradients.accumulate(&self.model, GradientsParams::from_grads(loss.backward(), &self.model));
+            gradients.accumulate(
+                &self.model,
+                GradientsParams::from_grads(loss.backward(), &self.model),
+            );
         }
         let (gradients, grad_norm) =
             clip_global_norm(&self.model, gradients.grads(), self.recipe.optimizer.clip);
-        let result = Step { loss: loss_sum, grad_norm, lr: self.schedule.lr(step) };
+        let result = Step {
+            loss: loss_sum,
+            grad_norm,
+            lr: self.schedule.lr(step),
+        };
         if result.is_finite() {
             self.model = self.optimizer.step(result.lr, self.model.clone(), gradients);
         }
@@ -109,7 +120,10 @@ impl Trainer {
         let model = self.model.valid();
         let (mut sum, mut tokens) = (0.0, 0);
         let wanted = usize::try_from(self.recipe.training.eval_tokens).unwrap_or(usize::MAX);
-        for batch in dataset.validation().evaluation_batches(self.batch_shape(), wanted)? {
+        for batch in dataset
+            .validation()
+            .evaluation_batches(self.batch_shape(), wanted)?
+        {
             let count = batch.targets.len();
             sum += self.loss(&model, &batch, Mode::Evaluation).into_scalar::<f64>() * count as f64;
             tokens += count;
@@ -128,7 +142,10 @@ impl Trainer {
     }
 
     fn batch_shape(&self) -> BatchShape {
-        BatchShape { sequences: self.recipe.training.batch_size, context: self.recipe.model.context }
+        BatchShape {
+            sequences: self.recipe.training.batch_size,
+            context: self.recipe.model.context,
+        }
     }
 
     /// The device's generator cannot be saved, so it is seeded anew for every micro-step, from its place in the run.

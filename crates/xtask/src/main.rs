@@ -1,3 +1,68 @@
-//! The project's own chores.
+//! The project's own chores, run as `cargo xtask ...`.
 
-fn main() {}
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to the person who runs it")]
+
+mod error;
+mod libtorch;
+mod process;
+mod test;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::Parser;
+
+use crate::error::Error;
+
+/// The project's own chores.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask")]
+enum Chore {
+    /// Run every test: first on Flex, then on LibTorch.
+    ///
+    /// On LibTorch, CUPEL_PYTHON names a Python with PyTorch, so that the tests that compare with PyTorch run as well.
+    Test {
+        /// Stop after Flex: nothing is provisioned.
+        #[arg(long)]
+        no_libtorch: bool,
+    },
+    /// Find or provision LibTorch 2.9.0, and print its environment or run a command in it.
+    ///
+    /// In this order: the directory that LIBTORCH names; PyTorch 2.9.0 in the active Python; a virtual environment in
+    /// the cache directory, made once (about 7 GB on x86-64 Linux). CUPEL_CACHE names another cache directory.
+    ///
+    ///     eval "$(cargo xtask libtorch)"
+    ///
+    ///     cargo xtask libtorch -- cargo run --release --features tch -- devices
+    #[command(verbatim_doc_comment)]
+    Libtorch {
+        /// The command to run; without one, shell lines that set the environment are printed.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Chore::parse() {
+        Chore::Test { no_libtorch } => test::run(!no_libtorch),
+        Chore::Libtorch { command } => libtorch_chore(&command),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn libtorch_chore(command: &[OsString]) -> Result<(), Error> {
+    let environment = libtorch::environment()?;
+    let Some((program, arguments)) = command.split_first() else {
+        print!("{}", environment.exports());
+        return Ok(());
+    };
+    let mut command = std::process::Command::new(program);
+    command.args(arguments);
+    environment.apply(&mut command);
+    process::run(&mut command)
+}

@@ -48,7 +48,7 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, DataError> {
     for path in glob::glob(pattern).map_err(malformed)? {
         let path = path.map_err(|error| {
             let path = error.path().to_owned();
-            DataError::io(&path)(error.into_error())
+            DataError::io(&path)(error.into())
         })?;
         if path.is_file() {
             files.push(path);

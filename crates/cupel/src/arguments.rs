@@ -1,0 +1,75 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use training::{DeviceName, config::Node};
+
+/// Trains GPT-2-style language models, sweeps their recipes, and compares them.
+#[derive(Debug, Parser)]
+#[command(name = "cupel", version = training::VERSION, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train one recipe; a directory that holds an unfinished run of it goes on from its newest checkpoint.
+    Train(TrainArguments),
+    /// Run every trial of a sweep that is not finished, and compare them.
+    Sweep(SweepArguments),
+    /// Rebuild the CSVs of results directories from their trials, and print the table.
+    Compare(CompareArguments),
+    /// Check which devices this build and this machine have, and what is missing.
+    Devices,
+}
+
+#[derive(Debug, Args)]
+pub struct TrainArguments {
+    /// The recipe, a TOML file.
+    pub recipe: PathBuf,
+    /// Set a key of the recipe, such as schedule.lr=3e-4; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// flex, libtorch or libtorch:cuda:N.
+    #[arg(long, default_value_t)]
+    pub device: DeviceName,
+    /// The directory of the trial [default: results/ and the recipe file's name].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct SweepArguments {
+    /// The sweep, a TOML file.
+    pub sweep: PathBuf,
+    /// Set a key of the base recipe, such as training.steps=100; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// flex, libtorch or libtorch:cuda:N.
+    #[arg(long, default_value_t)]
+    pub device: DeviceName,
+    /// Trials at a time, which share the cores [default: one for every two cores, at least 1].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// The results directory [default: results/ and the sweep's name].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print the plan, every trial and what it costs, and run nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CompareArguments {
+    /// Results directories.
+    #[arg(required = true, value_name = "DIR")]
+    pub directories: Vec<PathBuf>,
+    /// The column to sort the table by.
+    #[arg(long, value_name = "COLUMN", default_value = "rank")]
+    pub sort: String,
+}
+
+/// Parses every `--set`.
+pub fn assignments(set: &[String]) -> miette::Result<Vec<Node>> {
+    set.iter().map(|text| Ok(Node::parse_assignment(text)?)).collect()
+}

@@ -1,0 +1,74 @@
+//! Everything that can go wrong in a chore, each with its cure.
+
+use std::{
+    io,
+    path::PathBuf,
+    process::{ExitCode, ExitStatus},
+};
+
+/// Why a chore ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A program is missing or cannot be executed.
+    #[error("cannot start `{command}`: {cause}\n  help: is it installed, and on PATH?")]
+    Start { command: String, cause: io::Error },
+
+    /// A program ran and failed; what it printed says why.
+    #[error("`{command}` failed ({status}); what it printed above says why")]
+    Failed { command: String, status: ExitStatus },
+
+    /// The workspace cannot be read.
+    #[error("cannot read the workspace: {0}\n  help: run `cargo xtask` inside the repository")]
+    Workspace(#[from] cargo_metadata::Error),
+
+    /// A file or directory cannot be made, written, locked or removed.
+    #[error("cannot {doing} {}: {cause}\n  help: check its permissions and free space, or set CUPEL_CACHE to another directory", path.display())]
+    File { doing: &'static str, path: PathBuf, cause: io::Error },
+
+    /// The user has no cache directory.
+    #[error("there is no cache directory to keep LibTorch in\n  help: set CUPEL_CACHE to one")]
+    NoCacheDirectory,
+
+    /// `LIBTORCH` names something else than what is needed.
+    #[error("LIBTORCH names {}, which {found}\n  help: point LIBTORCH at libtorch {wanted}, or unset it to have one provisioned", root.display())]
+    WrongLibtorch { root: PathBuf, found: String, wanted: &'static str },
+
+    /// No Python here has wheels of PyTorch 2.9.0.
+    #[error(
+        "PyTorch {torch} needs Python 3.{oldest} to 3.{newest}, and {found}\n  \
+         help: install one (Debian: apt-get install python3 python3-venv), or set LIBTORCH to a libtorch {torch}"
+    )]
+    NoPython { torch: &'static str, oldest: u32, newest: u32, found: String },
+
+    /// Python cannot make virtual environments.
+    #[error("{cause}\n  help: on Debian and Ubuntu the module venv is its own package: apt-get install python3-venv")]
+    NoVenv { cause: Box<Error> },
+
+    /// The disk is too full.
+    #[error(
+        "PyTorch needs {needed} GB free while it is installed, and {} has {free} GB\n  \
+         help: make room, or set CUPEL_CACHE to a directory on another disk", path.display()
+    )]
+    DiskFull { path: PathBuf, needed: u64, free: u64 },
+
+    /// pip failed, or what it installed does not load.
+    #[error("PyTorch cannot be installed in {}: {cause}\n  help: check the network (PIP_INDEX_URL names a mirror), then run this again: it starts afresh", path.display())]
+    Install { path: PathBuf, cause: Box<Error> },
+}
+
+impl Error {
+    /// The exit code of the program that failed, where one did, so that `cargo xtask` can stand in its place.
+    pub fn exit_code(&self) -> ExitCode {
+        let code = match self {
+            Self::Failed { status, .. } => status.code().and_then(|code| u8::try_from(code).ok()),
+            _ => None,
+        };
+        code.map_or(ExitCode::FAILURE, ExitCode::from)
+    }
+
+    /// For `map_err` on operations on `path`.
+    pub fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |cause| Self::File { doing, path, cause }
+    }
+}
