@@ -15,10 +15,6 @@ pub struct Arguments {
 pub enum Command {
     /// Train one recipe; a directory that holds an unfinished run of it goes on from its newest checkpoint.
     Train(TrainArguments),
-    /// Run every trial of a sweep that is not finished, and compare them.
-    Sweep(SweepArguments),
-    /// Rebuild the CSVs of results directories from their trials, and print the table.
-    Compare(CompareArguments),
     /// Check which devices this build and this machine have, and what is missing.
     Devices,
 }

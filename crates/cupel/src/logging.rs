@@ -12,7 +12,10 @@ pub fn to_stdout_and(path: &Path) -> miette::Result<()> {
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot write {}", path.display()))?;
     let stdout = fmt::layer().without_time().with_level(false).with_target(false);
-    let file = fmt::layer().with_ansi(false).with_target(false).with_writer(Mutex::new(file));
+    let file = fmt::layer()
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(Mutex::new(file));
     tracing_subscriber::registry()
         .with(stdout.with_filter(LevelFilter::INFO))
         .with(file.with_filter(LevelFilter::INFO))

@@ -1,11 +1,14 @@
 //! The command line of Cupel: argument parsing and printing, nothing else.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what a command line is for"
+)]
 
 mod arguments;
 mod commands;
 mod logging;
-mod progress;
 mod table;
 
 use std::{process::ExitCode, sync::atomic::AtomicBool};
@@ -25,8 +28,6 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Train(arguments) => commands::train(&arguments, &STOP),
-        Command::Sweep(arguments) => commands::sweep(&arguments, &STOP),
-        Command::Compare(arguments) => commands::compare(&arguments),
         Command::Devices => commands::devices(),
     };
     outcome.unwrap_or_else(|report| {

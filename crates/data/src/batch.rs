@@ -45,9 +45,9 @@ impl Tokens {
     /// 4 micro-batches are the 32 sequences of one.
     ///
     /// # Errors
-    /// Where the split is shorter than one sequence and its last target.
+    /// Where the shape has no tokens, or the split is shorter than one sequence and its last target.
     pub fn batch(&self, shape: BatchShape, at: Position) -> Result<Batch, DataError> {
-        self.check_length(shape.context)?;
+        self.check(shape)?;
         let starts = (self.len() - shape.context) as u128;
         let mut generator = ChaCha8Rng::seed_from_u64(at.seed);
         generator.set_stream(at.step);
@@ -66,18 +66,18 @@ impl Tokens {
     /// of them a batch holds, and the last may hold fewer.
     ///
     /// # Errors
-    /// Where the split is shorter than one sequence and its last target.
+    /// Where the shape has no tokens, or the split is shorter than one sequence and its last target.
     pub fn evaluation_batches(
         &self,
         shape: BatchShape,
         tokens: usize,
     ) -> Result<impl Iterator<Item = Batch> + '_, DataError> {
         let BatchShape { sequences, context } = shape;
-        self.check_length(context)?;
+        self.check(shape)?;
         let windows = (self.len() - 1) / context;
         let wanted = tokens.div_ceil(context).clamp(1, windows);
         let start = move |k: usize| (k as u128 * windows as u128 / wanted as u128) as usize * context;
-        let batches = wanted.div_ceil(sequences.max(1));
+        let batches = wanted.div_ceil(sequences);
         Ok((0..batches).map(move |batch| {
             let from = batch * sequences;
             let starts: Vec<usize> = (from..wanted.min(from + sequences)).map(start).collect();
@@ -101,7 +101,10 @@ impl Tokens {
         }
     }
 
-    fn check_length(&self, context: usize) -> Result<(), DataError> {
+    fn check(&self, BatchShape { sequences, context }: BatchShape) -> Result<(), DataError> {
+        if sequences == 0 || context == 0 {
+            return Err(DataError::EmptyBatch { sequences, context });
+        }
         if self.len() > context {
             return Ok(());
         }
@@ -121,7 +124,10 @@ mod tests {
 
     fn stream(length: u32) -> (tempfile::TempDir, Tokens) {
         let directory = tempfile::tempdir().unwrap();
-        let tokens = Tokens::open(&directory.path().join("t"), "training", || (0..length).collect()).unwrap();
+        let tokens = Tokens::open(&directory.path().join("t"), "training", || {
+            Ok((0..length).collect())
+        })
+        .unwrap();
         (directory, tokens)
     }
 
@@ -233,5 +239,29 @@ mod tests {
             "{error}"
         );
         assert!(tokens.evaluation_batches(shape, 10).is_err());
+    }
+
+    #[test]
+    fn shapes_that_cannot_be_are_errors() {
+        let (_directory, tokens) = stream(8);
+        let at = Position {
+            seed: 0,
+            step: 0,
+            micro_step: 0,
+        };
+        for (sequences, context, cure) in [
+            (0, 4, "training.batch_size"),
+            (4, 0, "model.context"),
+            (1, usize::MAX, "8 tokens"),
+        ] {
+            let shape = BatchShape { sequences, context };
+            let drawn = tokens.batch(shape, at).unwrap_err().to_string();
+            assert!(drawn.contains(cure), "{drawn}");
+            let fixed = tokens
+                .evaluation_batches(shape, 10)
+                .err()
+                .map(|error| error.to_string());
+            assert_eq!(fixed, Some(drawn));
+        }
     }
 }

@@ -58,8 +58,10 @@ impl Dataset {
     /// Opens the text, splits it by characters, and tokenizes each part; token streams are kept for the next time.
     ///
     /// # Errors
-    /// Where the text is not there, is no text, or is too short to be split.
+    /// Where the configuration makes no sense, or the text is not there, is no text, is too short to be split, or
+    /// cannot be tokenized.
     pub fn open(config: &DataConfig, options: &OpenOptions) -> Result<Self, DataError> {
+        config.validate()?;
         let Corpus { text, entropy } = Corpus::open(&config.corpus, options)?;
         let (training_text, validation_text) = split(&text, config.validation_fraction);
         if training_text.is_empty() || validation_text.is_empty() {

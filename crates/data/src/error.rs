@@ -1,5 +1,7 @@
 use std::{io, path::Path};
 
+use crate::InvalidFraction;
+
 /// Why there is no data to train on.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -34,13 +36,16 @@ pub enum DataError {
         offset: usize,
     },
     /// The corpus is too short to be split.
-    #[error("the corpus `{0}` is too short: both its training and its validation part need text")]
+    #[error(
+        "the corpus `{0}` is too short: both its training and its validation part need text; take a longer text, or \
+         another data.validation_fraction"
+    )]
     TooShort(String),
     /// A split has fewer tokens than a sequence and its target need.
     #[error(
         "the {split} split has {tokens} tokens, and a context of {context} needs {}: take a longer text, or a \
          shorter model.context",
-        context + 1
+        context.saturating_add(1)
     )]
     SplitTooShort {
         /// `training` or `validation`.
@@ -50,6 +55,20 @@ pub enum DataError {
         /// The context asked for.
         context: usize,
     },
+    /// A batch without a token is asked for.
+    #[error(
+        "{sequences} sequences of {context} tokens are no batch: training.batch_size and model.context must be at \
+         least 1"
+    )]
+    EmptyBatch {
+        /// The sequences asked for.
+        sequences: usize,
+        /// The context asked for.
+        context: usize,
+    },
+    /// The configuration makes no sense.
+    #[error("data.{0}")]
+    Config(#[from] InvalidFraction),
     /// A known text has not its known checksum.
     #[error(
         "{path} has the SHA-256 {found}, and {name} has {expected}: remove it, or put the right file in its place"
@@ -81,8 +100,8 @@ pub enum DataError {
         /// Its checksum.
         expected: &'static str,
     },
-    /// The byte-pair encoding cannot be loaded, or does not know a token.
-    #[error("the tokenizer gpt2: {0}")]
+    /// The byte-pair encoding cannot split a text, or a tokenizer does not know a token.
+    #[error("the tokenizer: {0}")]
     Tokenizer(String),
 }
 

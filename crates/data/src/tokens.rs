@@ -27,13 +27,13 @@ impl Tokens {
     pub(crate) fn open(
         path: &Path,
         split: &'static str,
-        tokenize: impl FnOnce() -> Vec<u32>,
+        tokenize: impl FnOnce() -> Result<Vec<u32>, DataError>,
     ) -> Result<Self, DataError> {
         if let Some(tokens) = Self::intact(path, split)? {
             return Ok(tokens);
         }
         info!("tokenizing the {split} split");
-        let payload: Vec<u8> = tokenize().into_iter().flat_map(u32::to_le_bytes).collect();
+        let payload: Vec<u8> = tokenize()?.into_iter().flat_map(u32::to_le_bytes).collect();
         let mut file = Vec::with_capacity(HEADER + payload.len());
         file.extend(MAGIC);
         file.extend(((payload.len() / BYTES_PER_TOKEN) as u64).to_le_bytes());
@@ -138,7 +138,7 @@ mod tests {
         let path = directory.path().join("tokens");
         let tokens: Vec<u32> = (0..1000).map(|i| i * i).collect();
         let open = || {
-            Tokens::open(&path, "training", || tokens.clone())
+            Tokens::open(&path, "training", || Ok(tokens.clone()))
                 .unwrap()
                 .iter()
                 .collect::<Vec<_>>()
@@ -171,7 +171,7 @@ mod tests {
     fn an_intact_stream_is_not_made_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokens");
-        Tokens::open(&path, "training", || vec![1, 2, 3]).unwrap();
+        Tokens::open(&path, "training", || Ok(vec![1, 2, 3])).unwrap();
         let again = Tokens::open(&path, "training", || panic!("it is there")).unwrap();
         assert_eq!(again.iter().collect::<Vec<_>>(), [1, 2, 3]);
     }
@@ -180,7 +180,7 @@ mod tests {
         #[test]
         fn a_window_is_a_slice(tokens in prop::collection::vec(any::<u32>(), 0..50), start in 0..60usize, count in 0..60usize) {
             let directory = tempfile::tempdir().unwrap();
-            let stream = Tokens::open(&directory.path().join("t"), "training", || tokens.clone()).unwrap();
+            let stream = Tokens::open(&directory.path().join("t"), "training", || Ok(tokens.clone())).unwrap();
             let expected: Vec<u32> = tokens.iter().skip(start).take(count).copied().collect();
             prop_assert_eq!(stream.window(start, count).collect::<Vec<_>>(), expected);
         }

@@ -106,3 +106,36 @@ fn tokens_outside_the_vocabulary_are_an_error() {
         assert!(dataset.tokenizer().decode(&[60_000]).is_err(), "{name:?}");
     }
 }
+
+#[test]
+fn a_fraction_that_is_none_is_named() {
+    let cache = tempfile::tempdir().unwrap();
+    let options = OpenOptions {
+        data_directory: None,
+        cache_directory: cache.path().to_owned(),
+    };
+    for validation_fraction in [f64::NAN, -1.0, 0.0, 1.0, 2.0] {
+        let config = DataConfig {
+            corpus: "synthetic".to_owned(),
+            validation_fraction,
+            ..DataConfig::default()
+        };
+        let error = Dataset::open(&config, &options).unwrap_err().to_string();
+        assert!(error.starts_with("data.validation_fraction ="), "{error}");
+    }
+}
+
+/// Results on `burn-source` are only comparable as long as it is the same text, on every machine and with any features.
+#[test]
+fn burn_source_is_always_the_same_text() {
+    let cache = tempfile::tempdir().unwrap();
+    let dataset = open("burn-source", TokenizerName::Byte, cache.path()).unwrap();
+    assert_eq!(
+        (dataset.corpus().bytes, dataset.corpus().sha256.as_str()),
+        (
+            2_276_389,
+            "3e7a7b1d79ee859ed48070937a18ea8494d158861b76d6947149eaa37ae94a49"
+        ),
+        "another version of Burn is another corpus: pin it here"
+    );
+}

@@ -23,7 +23,11 @@ pub enum Error {
 
     /// A file or directory cannot be made, written, locked or removed.
     #[error("cannot {doing} {}: {cause}\n  help: check its permissions and free space, or set CUPEL_CACHE to another directory", path.display())]
-    File { doing: &'static str, path: PathBuf, cause: io::Error },
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        cause: io::Error,
+    },
 
     /// The user has no cache directory.
     #[error("there is no cache directory to keep LibTorch in\n  help: set CUPEL_CACHE to one")]
@@ -31,17 +35,28 @@ pub enum Error {
 
     /// `LIBTORCH` names something else than what is needed.
     #[error("LIBTORCH names {}, which {found}\n  help: point LIBTORCH at libtorch {wanted}, or unset it to have one provisioned", root.display())]
-    WrongLibtorch { root: PathBuf, found: String, wanted: &'static str },
+    WrongLibtorch {
+        root: PathBuf,
+        found: String,
+        wanted: &'static str,
+    },
 
     /// No Python here has wheels of PyTorch 2.9.0.
     #[error(
         "PyTorch {torch} needs Python 3.{oldest} to 3.{newest}, and {found}\n  \
          help: install one (Debian: apt-get install python3 python3-venv), or set LIBTORCH to a libtorch {torch}"
     )]
-    NoPython { torch: &'static str, oldest: u32, newest: u32, found: String },
+    NoPython {
+        torch: &'static str,
+        oldest: u32,
+        newest: u32,
+        found: String,
+    },
 
     /// Python cannot make virtual environments.
-    #[error("{cause}\n  help: on Debian and Ubuntu the module venv is its own package: apt-get install python3-venv")]
+    #[error(
+        "{cause}\n  help: on Debian and Ubuntu the module venv is its own package: apt-get install python3-venv"
+    )]
     NoVenv { cause: Box<Error> },
 
     /// The disk is too full.

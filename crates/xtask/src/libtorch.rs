@@ -4,10 +4,7 @@ mod environment;
 mod python;
 mod venv;
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{env, fs, path::PathBuf};
 
 use cargo_metadata::{Metadata, MetadataCommand};
 
@@ -18,13 +15,25 @@ use python::Python;
 /// The version that tch, and so Burn's LibTorch backend, accepts.
 const TORCH_VERSION: &str = "2.9.0";
 
+/// The library that every LibTorch has.
+const LIBRARY: &str = if cfg!(target_os = "macos") {
+    "libtorch_cpu.dylib"
+} else {
+    "libtorch_cpu.so"
+};
+
 /// A LibTorch that can be built against and run with.
 #[derive(Clone, Debug, PartialEq)]
 enum Installation {
     /// An unpacked libtorch archive; no Python comes with it.
     Archive { root: PathBuf, version: String },
     /// The PyTorch of a Python.
-    PyTorch { python: PathBuf, venv: Option<PathBuf>, lib: PathBuf, version: String },
+    PyTorch {
+        python: PathBuf,
+        venv: Option<PathBuf>,
+        lib: PathBuf,
+        version: String,
+    },
 }
 
 impl Installation {
@@ -53,14 +62,18 @@ struct Archive {
 impl Archive {
     fn probe(root: PathBuf) -> Self {
         let version = fs::read_to_string(root.join("build-version")).ok();
-        let has_library = has_library(&root.join("lib"));
-        Self { root, version, has_library }
+        let has_library = root.join("lib").join(LIBRARY).is_file();
+        Self {
+            root,
+            version,
+            has_library,
+        }
     }
 }
 
 /// The environment to build and run with LibTorch in; provisions one where there is none.
 pub fn environment() -> Result<Environment, Error> {
-    let archive = env::var_os("LIBTORCH").map(|root| Archive::probe(root.into()));
+    let archive = variable("LIBTORCH").map(Archive::probe);
     let active = match &archive {
         Some(_) => None,
         None => Python::ask(&active_python()),
@@ -69,8 +82,15 @@ pub fn environment() -> Result<Environment, Error> {
         Some(installation) => installation,
         None => venv::provision()?,
     };
-    eprintln!("LibTorch {}: {}", installation.version(), installation.lib().display());
-    Ok(Environment::new(&installation, workspace()?.target_directory.as_std_path()))
+    eprintln!(
+        "LibTorch {}: {}",
+        installation.version(),
+        installation.lib().display()
+    );
+    Ok(Environment::new(
+        &installation,
+        workspace()?.target_directory.as_std_path(),
+    ))
 }
 
 /// What Cargo knows of this workspace.
@@ -90,8 +110,18 @@ fn choose(archive: Option<Archive>, active: Option<Python>) -> Result<Option<Ins
 }
 
 fn usable_archive(archive: Archive) -> Result<Installation, Error> {
-    let Archive { root, version, has_library } = archive;
-    let wrong = |root, found| Err(Error::WrongLibtorch { root, found, wanted: TORCH_VERSION });
+    let Archive {
+        root,
+        version,
+        has_library,
+    } = archive;
+    let wrong = |root, found| {
+        Err(Error::WrongLibtorch {
+            root,
+            found,
+            wanted: TORCH_VERSION,
+        })
+    };
     match version.map(|version| version.trim().to_owned()) {
         None => wrong(root, "has no file `build-version`".to_owned()),
         Some(version) if !is_wanted(&version) => wrong(root, format!("holds version {version}")),
@@ -102,10 +132,17 @@ fn usable_archive(archive: Archive) -> Result<Installation, Error> {
 
 /// Python as torch-sys looks for it.
 fn active_python() -> PathBuf {
-    match env::var_os("VIRTUAL_ENV") {
-        Some(venv) => PathBuf::from(venv).join("bin/python"),
+    match variable("VIRTUAL_ENV") {
+        Some(venv) => venv.join("bin/python"),
         None => PathBuf::from("python3"),
     }
+}
+
+/// The path that an environment variable names; an empty one names none.
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 /// Whether the version is the wanted one, in whatever variant (`2.9.0+cpu`, `2.9.0+cu128`).
@@ -113,25 +150,28 @@ fn is_wanted(version: &str) -> bool {
     version.split('+').next() == Some(TORCH_VERSION)
 }
 
-const LIBRARY: &str = if cfg!(target_os = "macos") { "libtorch_cpu.dylib" } else { "libtorch_cpu.so" };
-
-fn has_library(lib: &Path) -> bool {
-    lib.join(LIBRARY).is_file()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn archive(version: Option<&str>, has_library: bool) -> Archive {
-        Archive { root: "/opt/libtorch".into(), version: version.map(str::to_owned), has_library }
+        Archive {
+            root: "/opt/libtorch".into(),
+            version: version.map(str::to_owned),
+            has_library,
+        }
     }
 
     #[test]
     fn a_variant_of_the_version_is_wanted_and_another_version_is_not() {
-        for (version, wanted) in
-            [("2.9.0", true), ("2.9.0+cpu", true), ("2.9.0+cu128", true), ("2.9.1", false), ("2.9.0a0", false), ("", false)]
-        {
+        for (version, wanted) in [
+            ("2.9.0", true),
+            ("2.9.0+cpu", true),
+            ("2.9.0+cu128", true),
+            ("2.9.1", false),
+            ("2.9.0a0", false),
+            ("", false),
+        ] {
             assert_eq!(is_wanted(version), wanted, "{version}");
         }
     }
@@ -139,7 +179,10 @@ mod tests {
     #[test]
     fn libtorch_comes_before_the_active_python() {
         let chosen = choose(Some(archive(Some("2.9.0+cpu\n"), true)), Some(Python::example())).unwrap();
-        let expected = Installation::Archive { root: "/opt/libtorch".into(), version: "2.9.0+cpu".into() };
+        let expected = Installation::Archive {
+            root: "/opt/libtorch".into(),
+            version: "2.9.0+cpu".into(),
+        };
         assert_eq!(chosen, Some(expected));
     }
 
@@ -150,7 +193,9 @@ mod tests {
             (archive(Some("2.8.0"), true), "2.8.0"),
             (archive(Some("2.9.0"), false), "lib/"),
         ] {
-            let error = choose(Some(archive), Some(Python::example())).unwrap_err().to_string();
+            let error = choose(Some(archive), Some(Python::example()))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(why) && error.contains("help:"), "{error}");
         }
     }
@@ -158,12 +203,18 @@ mod tests {
     #[test]
     fn the_active_python_comes_before_provisioning() {
         let chosen = choose(None, Some(Python::example())).unwrap();
-        assert_eq!(chosen.map(|installation| installation.lib()), Python::example().lib);
+        assert_eq!(
+            chosen.map(|installation| installation.lib()),
+            Python::example().lib
+        );
     }
 
     #[test]
     fn without_anything_that_fits_one_is_provisioned() {
-        let old = Python { torch: Some("2.8.0".into()), ..Python::example() };
+        let old = Python {
+            torch: Some("2.8.0".into()),
+            ..Python::example()
+        };
         assert_eq!(choose(None, Some(old)).unwrap(), None);
         assert_eq!(choose(None, None).unwrap(), None);
     }

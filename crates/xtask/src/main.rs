@@ -1,6 +1,10 @@
 //! The project's own chores, run as `cargo xtask ...`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to the person who runs it")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks to the person who runs it"
+)]
 
 mod error;
 mod libtorch;
@@ -29,17 +33,18 @@ enum Chore {
     ///
     /// In this order: the directory that LIBTORCH names; PyTorch 2.9.0 in the active Python; a virtual environment in
     /// the cache directory, made once (about 7 GB on x86-64 Linux). CUPEL_CACHE names another cache directory.
-    ///
-    ///     eval "$(cargo xtask libtorch)"
-    ///
-    ///     cargo xtask libtorch -- cargo run --release --features tch -- devices
-    #[command(verbatim_doc_comment)]
+    #[command(after_help = LIBTORCH_EXAMPLES)]
     Libtorch {
         /// The command to run; without one, shell lines that set the environment are printed.
         #[arg(last = true)]
         command: Vec<OsString>,
     },
 }
+
+const LIBTORCH_EXAMPLES: &str = "\
+Examples:
+  eval \"$(cargo xtask libtorch)\"
+  cargo xtask libtorch -- cargo run --release --features tch -- devices";
 
 fn main() -> ExitCode {
     let outcome = match Chore::parse() {

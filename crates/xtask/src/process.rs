@@ -8,14 +8,27 @@ use crate::error::Error;
 pub fn run(command: &mut Command) -> Result<(), Error> {
     let shown = show(command);
     eprintln!("$ {shown}");
-    let status = command.status().map_err(|cause| Error::Start { command: shown.clone(), cause })?;
-    if status.success() { Ok(()) } else { Err(Error::Failed { command: shown, status }) }
+    let status = command.status().map_err(|cause| Error::Start {
+        command: shown.clone(),
+        cause,
+    })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::Failed {
+            command: shown,
+            status,
+        })
+    }
 }
 
 /// The command as one would type it.
 fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| quote(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    words
+        .map(|word| quote(&word.to_string_lossy()))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The word, in single quotes where a POSIX shell would otherwise read more into it.
@@ -34,7 +47,10 @@ mod tests {
 
     #[test]
     fn plain_words_stay_plain() {
-        assert_eq!(quote("/home/me/.cache/torch-2.9.0"), "/home/me/.cache/torch-2.9.0");
+        assert_eq!(
+            quote("/home/me/.cache/torch-2.9.0"),
+            "/home/me/.cache/torch-2.9.0"
+        );
     }
 
     #[test]

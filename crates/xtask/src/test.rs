@@ -43,7 +43,10 @@ fn run_stages(with_libtorch: bool, stages: &mut Stages) -> Result<(), Error> {
 
 fn packages_with_feature(metadata: &Metadata) -> Vec<&str> {
     let packages = metadata.workspace_packages().into_iter();
-    packages.filter(|package| package.features.contains_key(FEATURE)).map(|package| package.name.as_str()).collect()
+    packages
+        .filter(|package| package.features.contains_key(FEATURE))
+        .map(|package| package.name.as_str())
+        .collect()
 }
 
 /// How long each stage took.
@@ -78,14 +81,21 @@ mod tests {
     fn the_packages_with_the_feature_are_found() {
         let metadata = libtorch::workspace().unwrap();
         let packages = packages_with_feature(&metadata);
-        assert!(packages.contains(&"cupel") && packages.contains(&"kernels"), "{packages:?}");
+        assert!(
+            packages.contains(&"cupel") && packages.contains(&"kernels"),
+            "{packages:?}"
+        );
         assert!(!packages.contains(&"xtask"));
     }
 
     #[test]
     fn a_stage_that_fails_is_timed_too() {
         let mut stages = Stages::default();
-        assert!(stages.time("failing", || Err::<(), _>(Error::NoCacheDirectory)).is_err());
+        assert!(
+            stages
+                .time("failing", || Err::<(), _>(Error::NoCacheDirectory))
+                .is_err()
+        );
         assert_eq!(stages.0.len(), 1);
     }
 

@@ -7,10 +7,16 @@ pub fn devices() -> miette::Result<ExitCode> {
     let mut rows = vec![[
         "flex".to_owned(),
         "ready".to_owned(),
-        format!("pure Rust on the CPU, {} threads", std::thread::available_parallelism().map_or(1, usize::from)),
+        format!(
+            "pure Rust on the CPU, {} threads",
+            std::thread::available_parallelism().map_or(1, usize::from)
+        ),
     ]];
     let fit = libtorch(&mut rows);
-    println!("{}", table(&["device", "status", "what it is, or what is missing"], &rows));
+    println!(
+        "{}",
+        table(&["device", "status", "what it is, or what is missing"], &rows)
+    );
     println!("cupel {}, Burn {}", training::VERSION, training::BURN_VERSION);
     Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -32,8 +38,13 @@ fn libtorch(rows: &mut Vec<[String; 3]>) -> bool {
     use training::libtorch;
 
     let version = libtorch::version();
-    let wanted = version.as_deref().is_some_and(|version| version.split('+').next() == Some(libtorch::WANTED));
-    let path = libtorch::path().map_or_else(|| "an unknown place".to_owned(), |path| path.display().to_string());
+    let wanted = version
+        .as_deref()
+        .is_some_and(|version| version.split('+').next() == Some(libtorch::WANTED));
+    let path = libtorch::path().map_or_else(
+        || "an unknown place".to_owned(),
+        |path| path.display().to_string(),
+    );
     let found = version.unwrap_or_else(|| "of unknown version".to_owned());
     let (status, note) = match wanted {
         true => ("ready", format!("LibTorch {found} on the CPU, from {path}")),
@@ -49,12 +60,16 @@ fn libtorch(rows: &mut Vec<[String; 3]>) -> bool {
 
     let names = gpu_names();
     for index in 0..libtorch::gpus() {
-        let name = names.get(index).cloned().unwrap_or_else(|| "a GPU of unknown name".to_owned());
+        let name = names
+            .get(index)
+            .cloned()
+            .unwrap_or_else(|| "a GPU of unknown name".to_owned());
         rows.push([format!("libtorch:cuda:{index}"), "ready".to_owned(), name]);
     }
     if libtorch::gpus() == 0 {
         let missing = if names.is_empty() {
-            "no NVIDIA GPU or driver found (nvidia-smi lists none): LibTorch's CUDA devices need both".to_owned()
+            "no NVIDIA GPU or driver found (nvidia-smi lists none): LibTorch's CUDA devices need both"
+                .to_owned()
         } else {
             format!(
                 "{} is here, but this LibTorch cannot use it: build against a LibTorch with CUDA, and check that its \
@@ -74,9 +89,10 @@ pub fn gpu_names() -> Vec<String> {
         .args(["--query-gpu=name,memory.total", "--format=csv,noheader"])
         .output();
     match output {
-        Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).lines().map(|line| line.trim().to_owned()).collect()
-        }
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .collect(),
         _ => Vec::new(),
     }
 }

@@ -17,7 +17,12 @@ pub const TRY_AGAIN: u8 = 75;
 
 pub fn train(arguments: &TrainArguments, stop: &'static AtomicBool) -> miette::Result<ExitCode> {
     let recipe = Recipe::read(&arguments.recipe, &assignments(&arguments.set)?)?;
-    let files = TrialFiles::new(arguments.out.clone().unwrap_or_else(|| default_out(&arguments.recipe)));
+    let files = TrialFiles::new(
+        arguments
+            .out
+            .clone()
+            .unwrap_or_else(|| default_out(&arguments.recipe)),
+    );
     // A missing device is found before a directory is made for it.
     arguments.device.open()?;
     std::fs::create_dir_all(files.directory())

@@ -35,10 +35,13 @@ impl Tokenizer {
     }
 
     /// The token ids of a text.
-    pub fn encode(&self, text: &str) -> Vec<u32> {
+    ///
+    /// # Errors
+    /// Where GPT-2's regular expression gives up on it, as on a run of a million blanks.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
         match self {
-            Self::Byte => text.bytes().map(u32::from).collect(),
-            Self::Char(characters) => text.chars().map(|c| characters.encode(c)).collect(),
+            Self::Byte => Ok(text.bytes().map(u32::from).collect()),
+            Self::Char(characters) => Ok(text.chars().map(|c| characters.encode(c)).collect()),
             Self::Gpt2 => gpt2::encode(text),
         }
     }
@@ -71,5 +74,44 @@ impl Tokenizer {
             Self::Char(characters) => text.chars().filter(|c| !characters.knows(*c)).count(),
             Self::Byte | Self::Gpt2 => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAMES: [TokenizerName; 3] = [TokenizerName::Byte, TokenizerName::Char, TokenizerName::Gpt2];
+
+    proptest! {
+        #[test]
+        fn any_text_survives_every_tokenizer(text in any::<String>()) {
+            for name in NAMES {
+                let tokenizer = Tokenizer::new(name, &text);
+                let tokens = tokenizer.encode(&text).unwrap();
+                prop_assert!(tokens.iter().all(|token| (*token as usize) < tokenizer.vocabulary()));
+                prop_assert_eq!(&tokenizer.decode(&tokens).unwrap(), &text);
+            }
+        }
+    }
+
+    #[test]
+    fn the_mark_of_an_end_is_text() {
+        let gpt2 = Tokenizer::new(TokenizerName::Gpt2, "");
+        let tokens = gpt2.encode("a<|endoftext|>b").unwrap();
+        assert!(!tokens.contains(&50_256), "{tokens:?}");
+        assert_eq!(gpt2.decode(&tokens).unwrap(), "a<|endoftext|>b");
+    }
+
+    #[test]
+    fn a_text_that_the_regular_expression_cannot_split_is_an_error() {
+        let text = " ".repeat(2 << 20) + "x";
+        let error = Tokenizer::new(TokenizerName::Gpt2, "")
+            .encode(&text)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("blanks") && error.contains("`byte`"), "{error}");
     }
 }

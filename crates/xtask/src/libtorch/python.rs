@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{Installation, has_library, is_wanted};
+use super::{Installation, is_wanted};
 
 /// Reads package metadata and imports nothing: importing torch takes seconds.
 const QUESTION: &str = r#"
@@ -19,7 +19,12 @@ def version(package):
     except importlib.metadata.PackageNotFoundError:
         return None
 
-torch = importlib.util.find_spec("torch")
+def lib():
+    torch = importlib.util.find_spec("torch")
+    directory = os.path.join(os.path.dirname(torch.origin), "lib") if torch and torch.origin else ""
+    libraries = [os.path.join(directory, "libtorch_cpu." + kind) for kind in ("so", "dylib")]
+    return directory if any(map(os.path.exists, libraries)) else None
+
 print(json.dumps({
     "executable": sys.executable,
     "version": sys.version_info[:2],
@@ -27,7 +32,7 @@ print(json.dumps({
     "torch": version("torch"),
     "numpy": version("numpy"),
     "setuptools": version("setuptools"),
-    "lib": os.path.join(os.path.dirname(torch.origin), "lib") if torch and torch.origin else None,
+    "lib": lib(),
 }))
 "#;
 
@@ -41,7 +46,7 @@ pub struct Python {
     pub torch: Option<String>,
     pub numpy: Option<String>,
     pub setuptools: Option<String>,
-    /// Where torch's libraries are.
+    /// Where torch's libraries are, if they are.
     pub lib: Option<PathBuf>,
 }
 
@@ -58,7 +63,74 @@ impl Python {
         let lib = self.lib?;
         self.numpy?;
         self.setuptools?;
-        Some(Installation::PyTorch { python: self.executable, venv: self.venv, lib, version })
-            .filter(|installation| cfg!(test) || has_library(&installation.lib()))
+        Some(Installation::PyTorch {
+            python: self.executable,
+            venv: self.venv,
+            lib,
+            version,
+        })
+    }
+}
+
+#[cfg(test)]
+impl Python {
+    /// An active virtual environment with all that is needed.
+    pub fn example() -> Self {
+        Self {
+            executable: "/venv/bin/python".into(),
+            version: (3, 12),
+            venv: Some("/venv".into()),
+            torch: Some("2.9.0+cu128".into()),
+            numpy: Some("2.3.5".into()),
+            setuptools: Some("80.9.0".into()),
+            lib: Some("/venv/lib/python3.12/site-packages/torch/lib".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_python_answers() {
+        let python = Python::ask(Path::new("python3")).unwrap();
+        assert!(python.version >= (3, 8), "{python:?}");
+    }
+
+    #[test]
+    fn what_is_not_a_python_does_not_answer() {
+        assert!(Python::ask(Path::new("true")).is_none());
+        assert!(Python::ask(Path::new("no-such-program")).is_none());
+    }
+
+    #[test]
+    fn a_pytorch_without_its_companions_does_not_count() {
+        let complete = Python::example;
+        assert!(complete().into_installation().is_some());
+        assert_eq!(
+            Python {
+                numpy: None,
+                ..complete()
+            }
+            .into_installation(),
+            None
+        );
+        assert_eq!(
+            Python {
+                setuptools: None,
+                ..complete()
+            }
+            .into_installation(),
+            None
+        );
+        assert_eq!(
+            Python {
+                lib: None,
+                ..complete()
+            }
+            .into_installation(),
+            None
+        );
     }
 }

@@ -1,0 +1,129 @@
+//! Recipe files: what they resolve to, and what is said of those that are no recipes.
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use proptest::prelude::*;
+use training::{
+    Recipe,
+    config::{ConfigError, Node},
+};
+
+fn recipe(text: &str) -> Result<Recipe, ConfigError> {
+    Recipe::from_node(&Node::parse("recipe.toml", text)?)
+}
+
+fn report(error: &ConfigError) -> String {
+    let mut text = String::new();
+    GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+        .with_width(100)
+        .render_report(&mut text, error)
+        .unwrap();
+    text
+}
+
+#[test]
+fn the_defaults_are_the_standard_recipe() {
+    let recipe = recipe("").unwrap();
+    assert_eq!(recipe.model, model::Preset::Gpt2_124m.config());
+    assert_eq!((recipe.schedule.lr, recipe.schedule.warmup), (6e-4, 2000));
+    assert_eq!(recipe.tokens_per_step(), 524_288);
+    assert_eq!(recipe.optimizer.clip, 1.0);
+    assert_eq!(recipe.model.dropout, 0.1);
+    insta::assert_snapshot!("standard_recipe", recipe.to_toml());
+}
+
+#[test]
+fn a_resolved_recipe_resolves_to_itself() {
+    let first =
+        recipe("model.preset = 'tiny'\nschedule = { name = 'linear', warmup = 5 }\ntraining.steps = 50")
+            .unwrap();
+    let again = recipe(&first.to_toml()).unwrap();
+    assert_eq!(first, again);
+    assert_eq!(first.hash(), again.hash());
+}
+
+#[test]
+fn every_mistake_is_shown_where_it_was_made() {
+    let mistakes = [
+        ("not TOML", "[training]\nsteps = = 3"),
+        ("unknown key", "[optimizer]\nname = \"adamw\"\nwieght_decay = 0.1"),
+        ("unknown table", "[optimiser]\nname = \"adamw\""),
+        (
+            "a key of another optimizer",
+            "[optimizer]\nname = \"sgd\"\nbeta1 = 0.9",
+        ),
+        ("unknown name", "[optimizer]\nname = \"admw\""),
+        ("unknown preset", "[model]\npreset = \"gpt2-125m\""),
+        ("wrong type", "[training]\nsteps = \"many\""),
+        ("fraction of a step", "[training]\nsteps = 10.5"),
+        ("a table for a number", "[training.steps]\nmany = 1"),
+        ("dropout of one", "[model]\ndropout = 1.0"),
+        ("negative", "[optimizer]\nclip = -1"),
+        ("heads do not divide width", "[model]\nwidth = 100\nheads = 7"),
+        (
+            "warm-up longer than the run",
+            "[schedule]\nwarmup = 300\n[training]\nsteps = 200",
+        ),
+        ("default warm-up longer than the run", "[training]\nsteps = 200"),
+        ("floor above peak", "[schedule]\nlr = 1e-4\nmin_lr = 1e-3"),
+        ("batch tokens do not divide", "[training]\nbatch_tokens = 1000"),
+        (
+            "two sizes of a step",
+            "[training]\nbatch_tokens = 8192\naccumulate = 2",
+        ),
+    ];
+    let reports: Vec<String> = mistakes
+        .iter()
+        .map(|(what, text)| format!("--- {what}\n{}", report(&recipe(text).expect_err(what))))
+        .collect();
+    insta::assert_snapshot!("mistakes", reports.join("\n"));
+}
+
+#[test]
+fn an_assignment_is_laid_over_the_file_and_errors_point_at_it() {
+    let over = |assignment: &str| {
+        let mut node = Node::parse("recipe.toml", "[optimizer]\nname = \"adam\"").unwrap();
+        node.merge(&Node::parse_assignment(assignment)?);
+        Recipe::from_node(&node)
+    };
+    assert_eq!(over("schedule.lr=3e-4").unwrap().schedule.lr, 3e-4);
+    // A bare word is a string.
+    assert_eq!(
+        over("data.corpus=tinyshakespeare").unwrap().data.corpus,
+        "tinyshakespeare"
+    );
+    let wrong = over("schedule.lr=fast").unwrap_err();
+    let unknown = over("schedule.rl=1").unwrap_err();
+    let none = over("schedule.lr").unwrap_err();
+    insta::assert_snapshot!(
+        "assignments",
+        [report(&wrong), report(&unknown), report(&none)].join("\n")
+    );
+}
+
+#[test]
+fn the_hash_is_the_sha256_of_the_resolved_file() {
+    let recipe = recipe("").unwrap();
+    // Computed with coreutils: sha256sum of the snapshot `standard_recipe`.
+    assert_eq!(recipe.hash().len(), 12);
+    assert!(recipe.hash().bytes().all(|b| b.is_ascii_hexdigit()));
+}
+
+proptest! {
+    #[test]
+    fn different_recipes_have_different_hashes_and_equal_ones_the_same(
+        a in (0..4u64, 1..4usize, 0..3u32), b in (0..4u64, 1..4usize, 0..3u32), order: bool,
+    ) {
+        let text = |(seed, batch_size, lr): (u64, usize, u32), order: bool| {
+            let training = format!("[training]\nseed = {seed}\nbatch_size = {}\n", 1 << batch_size);
+            let schedule = format!("[schedule]\nlr = 1e-{}\n", lr + 2);
+            if order { training + &schedule } else { schedule + &training }
+        };
+        let (x, y) = (recipe(&text(a, false)).unwrap(), recipe(&text(b, order)).unwrap());
+        prop_assert_eq!(x.hash() == y.hash(), a == b);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[a-z\\[\\]=.\"'0-9\n ]{0,80}") {
+        let _ = recipe(&text);
+    }
+}
