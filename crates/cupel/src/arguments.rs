@@ -15,6 +15,10 @@ pub struct Arguments {
 pub enum Command {
     /// Train one recipe; a directory that holds an unfinished run of it goes on from its newest checkpoint.
     Train(TrainArguments),
+    /// Run every trial of a sweep that is not finished, and compare them.
+    Sweep(SweepArguments),
+    /// Rebuild the CSVs of results directories from their trials, and print the table.
+    Compare(CompareArguments),
     /// Check which devices this build and this machine have, and what is missing.
     Devices,
 }
@@ -44,7 +48,7 @@ pub struct SweepArguments {
     /// flex, libtorch or libtorch:cuda:N.
     #[arg(long, default_value_t)]
     pub device: DeviceName,
-    /// Trials at a time, which share the cores [default: one for every two cores, at least 1].
+    /// Trials at a time, which share the cores [default: half the cores, at least 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
     /// The results directory [default: results/ and the sweep's name].

@@ -9,6 +9,7 @@
 mod arguments;
 mod commands;
 mod logging;
+mod progress;
 mod table;
 
 use std::{process::ExitCode, sync::atomic::AtomicBool};
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Train(arguments) => commands::train(&arguments, &STOP),
+        Command::Sweep(arguments) => commands::sweep(&arguments, &STOP),
+        Command::Compare(arguments) => commands::compare(&arguments),
         Command::Devices => commands::devices(),
     };
     outcome.unwrap_or_else(|report| {

@@ -106,7 +106,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
+    pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
         let path = path.display().to_string();
         move |source| Self::Io {
             path: path.clone(),

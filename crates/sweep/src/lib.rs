@@ -1,1 +1,25 @@
-//! Sweeps: file -> plan -> one process a trial -> CSV comparisons.
+//! Sweeps: a file becomes a plan, the plan becomes trials, each a process of its own, and the trials become CSVs.
+//!
+//! [`SweepFile`] reads the file, [`Plan`] spells every trial out, [`run()`] runs those that have no result yet, and
+//! [`compare()`] rebuilds the CSVs from what the trials left on disk.
+
+mod compare;
+mod configuration;
+mod file;
+mod id;
+mod plan;
+mod process;
+mod provenance;
+mod records;
+mod results;
+mod run;
+
+pub use compare::{CompareError, Comparison, compare};
+pub use file::SweepFile;
+pub use id::TrialId;
+pub use plan::{Plan, Trial};
+pub use process::Ending;
+pub use provenance::{Machine, Provenance};
+pub use records::{ComparisonRow, Failure, TrialRow, TrialStatus};
+pub use results::ResultsFiles;
+pub use run::{Observer, RunOptions, Summary, SweepError, run};

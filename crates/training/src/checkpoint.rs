@@ -218,7 +218,7 @@ pub fn load(
     Ok((model, progress))
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> CheckpointError {
+fn at(path: &Path) -> impl Fn(io::Error) -> CheckpointError + use<> {
     let path = path.display().to_string();
     move |source| CheckpointError::Io {
         path: path.clone(),

@@ -389,7 +389,7 @@ fn finite(x: f64) -> Option<f64> {
     x.is_finite().then_some(x)
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> RunError {
+fn at(path: &Path) -> impl Fn(io::Error) -> RunError + use<> {
     let path = path.display().to_string();
     move |source| RunError::Io {
         path: path.clone(),

@@ -1,4 +1,4 @@
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::table::table;
 
@@ -82,10 +82,17 @@ fn libtorch(rows: &mut Vec<[String; 3]>) -> bool {
     wanted
 }
 
+/// LibTorch's version, where it is in the build.
+pub fn libtorch_version() -> Option<String> {
+    #[cfg(feature = "tch")]
+    return training::libtorch::version();
+    #[cfg(not(feature = "tch"))]
+    return None;
+}
+
 /// Name and memory of each GPU, as the driver's own tool gives them; empty where there is none.
-#[cfg(feature = "tch")]
 pub fn gpu_names() -> Vec<String> {
-    let output = std::process::Command::new("nvidia-smi")
+    let output = Command::new("nvidia-smi")
         .args(["--query-gpu=name,memory.total", "--format=csv,noheader"])
         .output();
     match output {

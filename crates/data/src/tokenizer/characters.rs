@@ -45,3 +45,16 @@ impl Characters {
         self.known.get(token as usize).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_character_is_read_as_the_most_frequent_one() {
+        let characters = Characters::new("abbbcc");
+        let ids = ['a', 'b', 'c', 'x'].map(|c| characters.encode(c));
+        assert_eq!((ids, characters.len()), ([0, 1, 2, 1], 3));
+        assert!(!characters.knows('x'));
+    }
+}

@@ -1,0 +1,149 @@
+use std::collections::BTreeMap;
+
+use toml::Value;
+use training::{
+    Recipe,
+    config::{ConfigError, Node, NodeKind},
+};
+
+use crate::{
+    SweepFile, TrialId,
+    configuration::{Configuration, configuration},
+    file::SEED,
+};
+
+/// Every trial of a sweep, spelt out: a pure function of the sweep file.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The sweep's name.
+    pub name: String,
+    /// The sweep file as it stands alone.
+    pub toml: String,
+    /// The keys that vary, in the order of writing.
+    pub axes: Vec<String>,
+    /// The trials: the last axis fastest, and for each point the seeds.
+    pub trials: Vec<Trial>,
+    /// The configuration that the others are compared with: the base recipe's where it is in the grid, else the first.
+    pub(crate) base: Configuration,
+}
+
+/// One trial of a plan.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// Its name.
+    pub id: TrialId,
+    /// Its resolved recipe.
+    pub recipe: Recipe,
+    /// The keys that vary and their values, the seed among them where there are several.
+    pub varied: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// Spells every trial of a sweep out.
+    ///
+    /// # Errors
+    /// Where a point of the grid is no recipe, or two of them are the same.
+    pub fn new(file: &SweepFile) -> Result<Self, ConfigError> {
+        let mut trials: Vec<Trial> = Vec::new();
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for point in points(file) {
+            let mut node = file.base.clone();
+            for (key, value) in &point {
+                node.set(key, (*value).clone());
+            }
+            let recipe = Recipe::from_node(&node)?;
+            let varied: Vec<(String, String)> = point
+                .iter()
+                .filter(|(key, _)| *key != SEED || file.seeds.len() > 1)
+                .map(|(key, value)| ((*key).to_owned(), display(value)))
+                .collect();
+            let hash = recipe.hash();
+            if let Some(first) = seen.insert(hash.clone(), trials.len()) {
+                return Err(same_hash(&trials[first], &recipe, &point));
+            }
+            trials.push(Trial {
+                id: TrialId::new(hash, &varied),
+                recipe,
+                varied,
+            });
+        }
+        Ok(Self {
+            name: file.name.clone(),
+            toml: file.to_toml(),
+            axes: file.axes.iter().map(|axis| axis.key.clone()).collect(),
+            base: base(file, &trials),
+            trials,
+        })
+    }
+
+    /// Tokens that all trials learn from.
+    pub fn tokens(&self) -> u64 {
+        self.trials.iter().map(Trial::tokens).sum()
+    }
+}
+
+impl Trial {
+    /// Tokens that the trial learns from.
+    pub fn tokens(&self) -> u64 {
+        self.recipe.tokens_per_step() * self.recipe.training.steps
+    }
+}
+
+/// The grid, the last axis fastest, and the seeds faster still.
+fn points(file: &SweepFile) -> Vec<Vec<(&str, &Node)>> {
+    let mut points = vec![Vec::new()];
+    let axes = file.axes.iter().map(|axis| (axis.key.as_str(), &axis.values));
+    let seeds = (!file.seeds.is_empty()).then_some((SEED, &file.seeds));
+    for (key, values) in axes.chain(seeds) {
+        let extend = |point: Vec<_>| {
+            values
+                .iter()
+                .map(move |value| point.iter().copied().chain([(key, value)]).collect())
+        };
+        points = points.into_iter().flat_map(extend).collect();
+    }
+    points
+}
+
+/// The configuration of the base recipe where the grid holds it, else of the first trial.
+fn base(file: &SweepFile, trials: &[Trial]) -> Configuration {
+    let of_base = Recipe::from_node(&file.base)
+        .ok()
+        .map(|recipe| configuration(&recipe));
+    let mut all = trials.iter().map(|trial| configuration(&trial.recipe));
+    let first = all.next().unwrap_or_default();
+    match of_base {
+        Some(base) if all.any(|other| other == base) => base,
+        _ => first,
+    }
+}
+
+fn same_hash(first: &Trial, recipe: &Recipe, point: &[(&str, &Node)]) -> ConfigError {
+    let Some((key, value)) = point.last() else {
+        return ConfigError::nowhere("two trials are the same");
+    };
+    if first.recipe != *recipe {
+        return ConfigError::at(
+            &value.place,
+            "two different recipes have the same hash",
+            "the second of them here",
+        )
+        .help(format!(
+            "change any key that does not matter, such as training.log_every, to tell {key} apart"
+        ));
+    }
+    ConfigError::at(
+        &value.place,
+        "two points of the sweep are the same recipe",
+        "the second of them ends here",
+    )
+    .help("remove a value that stands twice, or an axis that another key overrides")
+}
+
+/// A value as a person writes it.
+fn display(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::Scalar(Value::String(text)) => text.clone(),
+        _ => node.to_value().to_string(),
+    }
+}
