@@ -1,1 +1,128 @@
-//! End-to-end tests of Cupel; see `tests/`.
+//! What the end-to-end tests in `tests/` share: the real binary, in a directory of its own.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// A sweep of four trials that takes seconds.
+pub const SWEEP: &str = "\
+name = \"four\"
+seeds = [0, 1]
+
+[axes]
+model.dropout = [0.0, 0.2]
+
+[base]
+data = { corpus = \"synthetic\", tokenizer = \"byte\" }
+model = { layers = 1, heads = 2, width = 16, context = 16 }
+schedule = { lr = 1e-2, warmup = 5 }
+training = { steps = 400, batch_size = 8, accumulate = 1, eval_every = 100, eval_tokens = 4096, checkpoint_every = 20 }
+";
+
+/// A directory to run `cupel` in.
+pub struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    /// An empty directory.
+    ///
+    /// # Panics
+    /// Where none can be made.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            directory: TempDir::new().expect("a temporary directory"),
+        }
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file.
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("a file is written");
+    }
+
+    /// `cupel` with arguments, to be run here, its cache and its colours out of the way.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(cupel());
+        command
+            .args(arguments)
+            .current_dir(&self.directory)
+            .env("CUPEL_CACHE", self.path("cache"));
+        command.env("NO_COLOR", "1").env("COLUMNS", "100");
+        command
+    }
+
+    /// Runs `cupel` to its end.
+    ///
+    /// # Panics
+    /// Where it cannot be started.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("cupel starts")
+    }
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The binary: beside this test's own, or built where it is not there yet.
+fn cupel() -> PathBuf {
+    let features: &[&str] = if cfg!(feature = "tch") {
+        &["--features", "cupel/tch"]
+    } else {
+        &[]
+    };
+    let test = std::env::current_exe().expect("a test knows its path");
+    let profile = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/PROFILE/deps/TEST");
+    let binary = profile.join("cupel");
+    static BUILT: std::sync::Once = std::sync::Once::new();
+    BUILT.call_once(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .args(["build", "--quiet", "--workspace", "--bin", "cupel"])
+            .args(features);
+        cargo.args([
+            "--manifest-path",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"),
+        ]);
+        cargo.arg("--target-dir").arg(profile.parent().expect("target"));
+        if profile.ends_with("release") {
+            cargo.arg("--release");
+        }
+        assert!(cargo.status().expect("cargo starts").success(), "cupel is built");
+    });
+    binary
+}
+
+/// The rows of a CSV file by the names of their columns, without what a clock has measured.
+///
+/// # Panics
+/// Where the file is no CSV.
+pub fn timeless(path: &Path) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_path(path).expect("a CSV file");
+    let rows = reader.deserialize().map(|row| row.expect("a row"));
+    rows.map(|mut row: BTreeMap<String, String>| {
+        row.retain(|column, _| column != "seconds" && column != "tokens_per_second");
+        row
+    })
+    .collect()
+}

@@ -23,10 +23,8 @@ pub fn comparison(comparison: &Comparison) -> String {
     let shown: Vec<usize> = (0..comparison.columns.len())
         .filter(|&column| {
             let count = ["diverged", "failed", "pending"].contains(&comparison.columns[column].as_str());
-            comparison
-                .rows
-                .iter()
-                .any(|row| !row[column].is_empty() && !(count && row[column] == "0"))
+            let blank = |cell: &String| cell.is_empty() || (count && cell == "0");
+            comparison.rows.iter().any(|row| !blank(&row[column]))
         })
         .collect();
     // A key's last part is enough where no other key ends in it.
@@ -78,7 +76,7 @@ pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -1,4 +1,8 @@
 //! Real texts, opened as training opens them.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps an error has failed, as it should"
+)]
 
 use std::{fs, path::Path};
 

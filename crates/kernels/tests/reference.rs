@@ -1,5 +1,9 @@
 //! The reference operations against plain f64 loops written from their formulas, and their gradients against central
 //! differences of those loops.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps an error has failed, as it should"
+)]
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kernels::{AttentionShape, causal_attention, cross_entropy, gelu, layer_norm, linear};

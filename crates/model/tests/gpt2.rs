@@ -1,4 +1,8 @@
 //! The decoder: its size, its initial weights, causality, and its gradients against central differences.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps an error has failed, as it should"
+)]
 
 use burn::{
     module::Module,

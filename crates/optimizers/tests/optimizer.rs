@@ -1,4 +1,8 @@
 //! Optimizers and clipping at work on the parameters of a module.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps an error has failed, as it should"
+)]
 
 use burn::{
     module::{Module, Param},
@@ -19,8 +23,8 @@ impl Pair {
         let all = Tensor::<1>::from_floats(values, device);
         let n = values.len() - 2;
         Self {
-            matrix: Param::from_tensor(all.clone().slice([0..n]).reshape([1, n])),
-            vector: Param::from_tensor(all.slice([n..n + 2])),
+            matrix: Param::from_tensor(all.clone().narrow(0, 0, n).reshape([1, n])),
+            vector: Param::from_tensor(all.narrow(0, n, 2)),
         }
     }
 

@@ -151,7 +151,7 @@ impl Run<'_> {
             let step = self.progress.step;
             let last = step == training.steps;
 
-            let val_loss = if step % training.eval_every == 0 || last {
+            let val_loss = if step.is_multiple_of(training.eval_every) || last {
                 Some(self.evaluate()?)
             } else {
                 None
@@ -160,7 +160,7 @@ impl Run<'_> {
                 self.record(None, val_loss, None)?;
                 return Ok(Ending::Diverged);
             }
-            if (step > 0 && step % training.checkpoint_every == 0) || last {
+            if (step > 0 && step.is_multiple_of(training.checkpoint_every)) || last {
                 self.save(&[Pointer::Latest])?;
             }
             if last {
@@ -180,7 +180,7 @@ impl Run<'_> {
             self.progress.seconds += seconds;
             self.progress.train_loss = finite(now.loss);
 
-            if val_loss.is_some() || step % training.log_every == 0 || !now.is_finite() {
+            if val_loss.is_some() || step.is_multiple_of(training.log_every) || !now.is_finite() {
                 self.record(Some(now), val_loss, speed.tokens_per_second())?;
                 speed = Speed::default();
             }

@@ -1,4 +1,8 @@
 //! Recipe files: what they resolve to, and what is said of those that are no recipes.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps an error has failed, as it should"
+)]
 
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;

@@ -1,6 +1,10 @@
 //! Whole trials on small recipes: what they learn, how they end, and that they go on where they were stopped.
 //!
 //! Flex draws from one generator a process, so these tests take turns.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps an error has failed, as it should"
+)]
 
 use std::{
     fs,

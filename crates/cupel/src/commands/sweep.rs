@@ -86,10 +86,7 @@ fn print_summary(summary: &Summary, files: &ResultsFiles) {
     }
     println!("{}", parts.join(", "));
     println!(
-        "{}, {} and {} are in {}",
-        "trials.csv",
-        "curves.csv",
-        "comparison.csv",
+        "trials.csv, curves.csv and comparison.csv are in {}",
         files.directory().display()
     );
     if *stopped {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
 use super::Place;
@@ -9,7 +11,7 @@ pub struct ConfigError {
     message: String,
     label: String,
     #[source_code]
-    source_code: Option<NamedSource<String>>,
+    source_code: Option<Arc<NamedSource<String>>>,
     #[label("{label}")]
     span: Option<SourceSpan>,
     #[help]
@@ -22,7 +24,7 @@ impl ConfigError {
         Self {
             message: message.into(),
             label: label.into(),
-            source_code: Some(place.source.as_ref().clone()),
+            source_code: Some(place.source.clone()),
             span: Some(place.span.clone().into()),
             help: None,
         }
@@ -44,10 +46,5 @@ impl ConfigError {
     pub fn help(mut self, cure: impl Into<String>) -> Self {
         self.help = Some(cure.into());
         self
-    }
-
-    /// What would mend it.
-    pub fn cure(&self) -> Option<&str> {
-        self.help.as_deref()
     }
 }

@@ -1,0 +1,221 @@
+//! What the command line says.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps an error has failed, as it should"
+)]
+
+use std::{fs, process::Output};
+
+use tests::{Place, SWEEP, timeless};
+
+fn said(output: &Output) -> String {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn the_plan_is_printed_and_nothing_is_run() {
+    let place = Place::new();
+    place.write("sweep.toml", SWEEP);
+    let output = place.run(&["sweep", "sweep.toml", "--dry-run"]);
+    assert!(output.status.success());
+    insta::assert_snapshot!("plan", said(&output));
+    assert!(!place.path("results").exists());
+}
+
+#[test]
+fn mistakes_are_found_before_anything_runs() {
+    let mistakes = [
+        (
+            "an axis that is no key",
+            SWEEP.replace("model.dropout", "model.dropuot"),
+        ),
+        ("an empty axis", SWEEP.replace("[0.0, 0.2]", "[]")),
+        ("an axis that is no list", SWEEP.replace("[0.0, 0.2]", "0.2")),
+        (
+            "a value that is impossible",
+            SWEEP.replace("[0.0, 0.2]", "[0.0, 1.0]"),
+        ),
+        ("a value twice", SWEEP.replace("[0.0, 0.2]", "[0.2, 0.2]")),
+        (
+            "the seed as an axis",
+            SWEEP.replace("model.dropout = [0.0, 0.2]", "training.seed = [1, 2]"),
+        ),
+        ("an unknown key", SWEEP.replace("seeds", "seed")),
+        ("no name", SWEEP.replace("name = \"four\"", "")),
+        (
+            "a base that is not there",
+            "name = \"x\"\nbase = \"nowhere.toml\"".to_owned(),
+        ),
+    ];
+    let place = Place::new();
+    let mut reports = String::new();
+    for (what, text) in mistakes {
+        place.write("sweep.toml", &text);
+        let output = place.run(&["sweep", "sweep.toml"]);
+        assert!(!output.status.success(), "{what}");
+        reports += &format!("--- {what}\n{}", said(&output));
+    }
+    let fixed = place.run(&["sweep", "sweep.toml", "--set", "model.dropout"]);
+    reports += &format!("--- an assignment without a value\n{}", said(&fixed));
+    place.write("sweep.toml", SWEEP);
+    let axis = place.run(&["sweep", "sweep.toml", "--set", "model.dropout=0.3"]);
+    reports += &format!("--- an assignment to an axis\n{}", said(&axis));
+    insta::assert_snapshot!("mistakes", reports);
+    assert!(!place.path("results").exists());
+}
+
+#[test]
+#[cfg(not(feature = "tch"))]
+fn a_device_that_the_build_lacks_says_which_feature_to_build_with() {
+    let place = Place::new();
+    place.write("sweep.toml", SWEEP);
+    let lacking = place.run(&["sweep", "sweep.toml", "--device", "libtorch:cuda:0"]);
+    let unknown = place.run(&["sweep", "sweep.toml", "--device", "gpu"]);
+    assert!(!lacking.status.success() && !unknown.status.success());
+    insta::assert_snapshot!("devices", said(&lacking) + &said(&unknown));
+    assert!(!place.path("results").exists());
+    assert!(said(&place.run(&["devices"])).contains("not in this build"));
+}
+
+#[test]
+fn a_sweep_leaves_its_files_and_compare_rebuilds_them() {
+    let place = Place::new();
+    place.write("sweep.toml", &SWEEP.replace("steps = 400", "steps = 30"));
+    let output = place.run(&["sweep", "sweep.toml"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let out = place.path("results/four");
+
+    let trials = timeless(&out.join("trials.csv"));
+    assert_eq!(trials.len(), 4);
+    for row in &trials {
+        assert_eq!(
+            (
+                row["status"].as_str(),
+                row["steps"].as_str(),
+                row["device"].as_str()
+            ),
+            ("completed", "30", "flex")
+        );
+        let id = &row["trial"];
+        assert!(
+            id.contains(&format!("dropout={}-seed={}", row["model.dropout"], row["seed"])),
+            "{id}"
+        );
+        // The id is the checksum of the recipe.
+        let recipe = out.join("trials").join(id).join("recipe.toml");
+        let sum = std::process::Command::new("sha256sum")
+            .arg(recipe)
+            .output()
+            .unwrap();
+        assert!(
+            String::from_utf8_lossy(&sum.stdout).starts_with(&id[..12]),
+            "{id}"
+        );
+    }
+    let comparison = timeless(&out.join("comparison.csv"));
+    assert_eq!(
+        comparison
+            .iter()
+            .map(|row| row["rank"].as_str())
+            .collect::<Vec<_>>(),
+        ["1", "2"]
+    );
+    for row in &comparison {
+        assert_eq!(row["n"], "2");
+        let mut losses = trials
+            .iter()
+            .filter(|trial| trial["model.dropout"] == row["model.dropout"])
+            .map(|trial| trial["best_val_loss"].parse::<f64>().unwrap());
+        let (a, b) = (losses.next().unwrap(), losses.next().unwrap());
+        let number = |column: &str| row[column].parse::<f64>().unwrap();
+        assert!((number("val_loss") - (a + b) / 2.0).abs() < 1e-12);
+        assert!((number("val_loss_sd") - (a - b).abs() / 2f64.sqrt()).abs() < 1e-12);
+    }
+    let provenance = fs::read_to_string(out.join("provenance.json")).unwrap();
+    for sign in [
+        "\"synthetic\"",
+        "\"sha256\"",
+        "\"cupel\"",
+        "\"command\"",
+        "\"finished\": \"2",
+    ] {
+        assert!(provenance.contains(sign), "{sign} in {provenance}");
+    }
+
+    // Rebuilt from the trials alone, byte for byte; run again, nothing happens.
+    let names = ["trials.csv", "curves.csv", "comparison.csv"];
+    let read = || names.map(|name| fs::read(out.join(name)).unwrap());
+    let before = read();
+    names
+        .iter()
+        .for_each(|name| fs::remove_file(out.join(name)).unwrap());
+    assert!(place.run(&["compare", "results/four"]).status.success());
+    assert_eq!(read(), before);
+    let again = place.run(&["sweep", "sweep.toml"]);
+    assert!(
+        said(&again).contains("4 were finished before"),
+        "{}",
+        said(&again)
+    );
+    assert_eq!(read(), before);
+    // The sweep file that was written runs as it stands, and means the same trials.
+    let again = place.run(&["sweep", "results/four/sweep.toml"]);
+    assert!(
+        said(&again).contains("4 were finished before"),
+        "{}",
+        said(&again)
+    );
+
+    let wrong = place.run(&["compare", "results/four", "--sort", "speed"]);
+    assert!(
+        !wrong.status.success() && said(&wrong).contains("val_loss_sd"),
+        "{}",
+        said(&wrong)
+    );
+    assert!(!place.run(&["compare", "nowhere"]).status.success());
+}
+
+#[test]
+fn a_longer_axis_keeps_the_trials_that_are_finished() {
+    let place = Place::new();
+    let short = SWEEP.replace("steps = 400", "steps = 10");
+    place.write("sweep.toml", &short);
+    assert!(place.run(&["sweep", "sweep.toml"]).status.success());
+    place.write("sweep.toml", &short.replace("[0.0, 0.2]", "[0.0, 0.1, 0.2]"));
+    let output = place.run(&["sweep", "sweep.toml"]);
+    assert!(
+        said(&output).contains("2 trials finished, 4 were finished before"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(timeless(&place.path("results/four/trials.csv")).len(), 6);
+}
+
+#[test]
+fn a_single_recipe_trains_and_goes_into_the_comparison() {
+    let place = Place::new();
+    let recipe = SWEEP
+        .split("[base]")
+        .nth(1)
+        .unwrap()
+        .replace("steps = 400", "steps = 20");
+    place.write("recipe.toml", &recipe);
+    let output = place.run(&["train", "recipe.toml", "--set", "schedule.lr=5e-3"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    for sign in [
+        "perplexity",
+        "lr 5.00e-3",
+        "grad_norm",
+        "tokens/s",
+        "val_loss",
+        "completed 20 steps",
+    ] {
+        assert!(text.contains(sign), "{sign} in {text}");
+    }
+    let log = fs::read_to_string(place.path("results/recipe/log.txt")).unwrap();
+    assert!(log.contains("step 10"), "{log}");
+    let table = said(&place.run(&["compare", "results/recipe"]));
+    assert!(table.contains("perplexity"), "{table}");
+}

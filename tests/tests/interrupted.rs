@@ -1,0 +1,186 @@
+//! A sweep whose processes are killed goes on where it was, and comes out the same.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps an error has failed, as it should"
+)]
+
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tests::{Place, SWEEP, timeless};
+
+/// Waits until `condition` holds, and fails where it does not within a minute.
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "waited a minute for {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Trials with a result, and when it was written.
+fn results(out: &Path) -> Vec<(String, SystemTime)> {
+    let Ok(entries) = fs::read_dir(out.join("trials")) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let written = entry
+                .path()
+                .join("result.json")
+                .metadata()
+                .ok()?
+                .modified()
+                .ok()?;
+            Some((entry.file_name().to_string_lossy().into_owned(), written))
+        })
+        .collect()
+}
+
+/// The processes that train below `out`.
+fn trials(out: &Path) -> Vec<Pid> {
+    let out = out.to_string_lossy().into_owned();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let id: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let line = fs::read(entry.path().join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            (line.contains(" train ") && line.contains(&out)).then(|| Pid::from_raw(id))
+        })
+        .collect()
+}
+
+fn assert_same(a: &Path, b: &Path) {
+    for name in ["trials.csv", "curves.csv", "comparison.csv"] {
+        assert_eq!(timeless(&a.join(name)), timeless(&b.join(name)), "{name}");
+    }
+}
+
+#[test]
+fn kill_9_of_runner_and_of_trials_loses_nothing_and_repeats_nothing() {
+    let place = Place::new();
+    place.write("sweep.toml", SWEEP);
+    let (calm, disturbed) = (place.path("calm"), place.path("disturbed"));
+    let arguments = |out: &Path| {
+        ["sweep", "sweep.toml", "--jobs", "1", "--out"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([out.display().to_string()])
+            .collect::<Vec<_>>()
+    };
+    let strings = arguments(&calm);
+    let calm_arguments: Vec<&str> = strings.iter().map(String::as_str).collect();
+    let output = place.run(&calm_arguments);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+
+    let strings = arguments(&disturbed);
+    let disturbed_arguments: Vec<&str> = strings.iter().map(String::as_str).collect();
+
+    // The runner is killed while the second trial is at work; its trial outlives it.
+    let mut runner = place.command(&disturbed_arguments).spawn().unwrap();
+    wait_for("a result and a trial at work", || {
+        results(&disturbed).len() == 1 && !trials(&disturbed).is_empty()
+    });
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+
+    // A trial is killed under the next runner: recorded as failed, and the sweep goes on and says so.
+    let mut runner = place.command(&disturbed_arguments).spawn().unwrap();
+    wait_for("the third trial", || {
+        results(&disturbed).len() >= 2 && !trials(&disturbed).is_empty()
+    });
+    for trial in trials(&disturbed) {
+        // It may have ended in between.
+        let _ = kill(trial, Signal::SIGKILL);
+    }
+    let status = runner.wait().unwrap();
+    let before = results(&disturbed);
+    if before.len() < 4 {
+        assert_eq!(
+            status.code(),
+            Some(1),
+            "a sweep with a failed trial does not succeed"
+        );
+        let rows = timeless(&disturbed.join("trials.csv"));
+        assert!(rows.iter().any(|row| row["status"] == "failed"), "{rows:?}");
+    }
+
+    let output = place.run(&disturbed_arguments);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let after = results(&disturbed);
+    assert_eq!(after.len(), 4);
+    for result in before {
+        assert!(after.contains(&result), "{} was run again", result.0);
+    }
+    assert_same(&calm, &disturbed);
+}
+
+#[test]
+fn a_sweep_that_is_asked_to_stop_goes_on_later() {
+    let place = Place::new();
+    place.write("sweep.toml", SWEEP);
+    let arguments = ["sweep", "sweep.toml", "--jobs", "2"];
+    let out = place.path("results/four");
+
+    let mut runner = place.command(&arguments).spawn().unwrap();
+    wait_for("trials at work", || {
+        trials(&out).len() == 2 || !results(&out).is_empty()
+    });
+    kill(Pid::from_raw(runner.id() as i32), Signal::SIGTERM).unwrap();
+    assert_eq!(runner.wait().unwrap().code(), Some(75));
+    assert!(trials(&out).is_empty(), "its trials have ended with it");
+    let stopped = results(&out).len();
+    assert!(stopped < 4);
+
+    assert!(place.run(&arguments).status.success());
+    assert_eq!(results(&out).len(), 4);
+    // Threads and interruptions do not show.
+    let calm = place.path("calm");
+    assert!(
+        place
+            .run(&["sweep", "sweep.toml", "--jobs", "1", "--out", "calm"])
+            .status
+            .success()
+    );
+    assert_same(&calm, &out);
+}
+
+#[test]
+fn a_second_runner_is_told_who_is_at_it() {
+    let place = Place::new();
+    place.write("sweep.toml", SWEEP);
+    let mut runner = place.command(&["sweep", "sweep.toml"]).spawn().unwrap();
+    wait_for("a trial", || !trials(&place.path("results/four")).is_empty());
+    let second = place.run(&["sweep", "sweep.toml"]);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(
+        !second.status.success() && said.contains(&format!("process {}", runner.id())),
+        "{said}"
+    );
+    kill(Pid::from_raw(runner.id() as i32), Signal::SIGTERM).unwrap();
+    runner.wait().unwrap();
+}
