@@ -1,1 +1,1 @@
-//! Criterion benchmarks of Cupel; see `benches/`.
+//! Criterion benchmarks of Cupel: `cargo bench --package benches --bench step`.

@@ -4,9 +4,11 @@
     reason = "a test that unwraps an error has failed, as it should"
 )]
 
+mod place;
+
 use std::{fs, process::Output};
 
-use tests::{Place, SWEEP, timeless};
+use place::{Place, SWEEP, timeless};
 
 fn said(output: &Output) -> String {
     let text = [&output.stdout[..], &output.stderr[..]].concat();
@@ -201,7 +203,14 @@ fn a_single_recipe_trains_and_goes_into_the_comparison() {
         .unwrap()
         .replace("steps = 400", "steps = 20");
     place.write("recipe.toml", &recipe);
-    let output = place.run(&["train", "recipe.toml", "--set", "schedule.lr=5e-3"]);
+    let output = place.run(&[
+        "train",
+        "recipe.toml",
+        "--set",
+        "schedule.lr=5e-3",
+        "--set",
+        "schedule.warmup=0",
+    ]);
     assert!(output.status.success(), "{}", said(&output));
     let text = said(&output);
     for sign in [

@@ -4,6 +4,8 @@
     reason = "a test that unwraps an error has failed, as it should"
 )]
 
+mod place;
+
 use std::{
     fs,
     path::Path,
@@ -15,7 +17,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tests::{Place, SWEEP, timeless};
+use place::{Place, SWEEP, timeless};
 
 /// Waits until `condition` holds, and fails where it does not within a minute.
 fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
@@ -77,27 +79,18 @@ fn kill_9_of_runner_and_of_trials_loses_nothing_and_repeats_nothing() {
     let place = Place::new();
     place.write("sweep.toml", SWEEP);
     let (calm, disturbed) = (place.path("calm"), place.path("disturbed"));
-    let arguments = |out: &Path| {
-        ["sweep", "sweep.toml", "--jobs", "1", "--out"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain([out.display().to_string()])
-            .collect::<Vec<_>>()
-    };
-    let strings = arguments(&calm);
-    let calm_arguments: Vec<&str> = strings.iter().map(String::as_str).collect();
-    let output = place.run(&calm_arguments);
+    let output = place.run(&["sweep", "sweep.toml", "--jobs", "1", "--out", "calm"]);
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
 
-    let strings = arguments(&disturbed);
-    let disturbed_arguments: Vec<&str> = strings.iter().map(String::as_str).collect();
+    let name = disturbed.display().to_string();
+    let arguments = ["sweep", "sweep.toml", "--jobs", "1", "--out", &name];
 
     // The runner is killed while the second trial is at work; its trial outlives it.
-    let mut runner = place.command(&disturbed_arguments).spawn().unwrap();
+    let mut runner = place.command(&arguments).spawn().unwrap();
     wait_for("a result and a trial at work", || {
         results(&disturbed).len() == 1 && !trials(&disturbed).is_empty()
     });
@@ -105,7 +98,7 @@ fn kill_9_of_runner_and_of_trials_loses_nothing_and_repeats_nothing() {
     runner.wait().unwrap();
 
     // A trial is killed under the next runner: recorded as failed, and the sweep goes on and says so.
-    let mut runner = place.command(&disturbed_arguments).spawn().unwrap();
+    let mut runner = place.command(&arguments).spawn().unwrap();
     wait_for("the third trial", || {
         results(&disturbed).len() >= 2 && !trials(&disturbed).is_empty()
     });
@@ -125,7 +118,7 @@ fn kill_9_of_runner_and_of_trials_loses_nothing_and_repeats_nothing() {
         assert!(rows.iter().any(|row| row["status"] == "failed"), "{rows:?}");
     }
 
-    let output = place.run(&disturbed_arguments);
+    let output = place.run(&arguments);
     assert!(
         output.status.success(),
         "{}",
@@ -143,18 +136,17 @@ fn kill_9_of_runner_and_of_trials_loses_nothing_and_repeats_nothing() {
 fn a_sweep_that_is_asked_to_stop_goes_on_later() {
     let place = Place::new();
     place.write("sweep.toml", SWEEP);
-    let arguments = ["sweep", "sweep.toml", "--jobs", "2"];
-    let out = place.path("results/four");
+    // An absolute path, by which its trials are told from those of other tests.
+    let out = place.path("stopped");
+    let name = out.display().to_string();
+    let arguments = ["sweep", "sweep.toml", "--jobs", "2", "--out", &name];
 
     let mut runner = place.command(&arguments).spawn().unwrap();
-    wait_for("trials at work", || {
-        trials(&out).len() == 2 || !results(&out).is_empty()
-    });
+    wait_for("trials at work", || trials(&out).len() == 2);
     kill(Pid::from_raw(runner.id() as i32), Signal::SIGTERM).unwrap();
     assert_eq!(runner.wait().unwrap().code(), Some(75));
     assert!(trials(&out).is_empty(), "its trials have ended with it");
-    let stopped = results(&out).len();
-    assert!(stopped < 4);
+    assert!(results(&out).len() < 4);
 
     assert!(place.run(&arguments).status.success());
     assert_eq!(results(&out).len(), 4);
@@ -173,9 +165,12 @@ fn a_sweep_that_is_asked_to_stop_goes_on_later() {
 fn a_second_runner_is_told_who_is_at_it() {
     let place = Place::new();
     place.write("sweep.toml", SWEEP);
-    let mut runner = place.command(&["sweep", "sweep.toml"]).spawn().unwrap();
-    wait_for("a trial", || !trials(&place.path("results/four")).is_empty());
-    let second = place.run(&["sweep", "sweep.toml"]);
+    let out = place.path("held");
+    let name = out.display().to_string();
+    let arguments = ["sweep", "sweep.toml", "--out", &name];
+    let mut runner = place.command(&arguments).spawn().unwrap();
+    wait_for("a trial", || !trials(&out).is_empty());
+    let second = place.run(&arguments);
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(
         !second.status.success() && said.contains(&format!("process {}", runner.id())),

@@ -1,4 +1,4 @@
-//! What the end-to-end tests in `tests/` share: the real binary, in a directory of its own.
+//! What the end-to-end tests share: the real binary, in a directory of its own.
 
 use std::{
     collections::BTreeMap,
@@ -57,7 +57,7 @@ impl Place {
     /// `cupel` with arguments, to be run here, its cache and its colours out of the way.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(cupel());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cupel"));
         command
             .args(arguments)
             .current_dir(&self.directory)
@@ -79,38 +79,6 @@ impl Default for Place {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The binary: beside this test's own, or built where it is not there yet.
-fn cupel() -> PathBuf {
-    let features: &[&str] = if cfg!(feature = "tch") {
-        &["--features", "cupel/tch"]
-    } else {
-        &[]
-    };
-    let test = std::env::current_exe().expect("a test knows its path");
-    let profile = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("target/PROFILE/deps/TEST");
-    let binary = profile.join("cupel");
-    static BUILT: std::sync::Once = std::sync::Once::new();
-    BUILT.call_once(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .args(["build", "--quiet", "--workspace", "--bin", "cupel"])
-            .args(features);
-        cargo.args([
-            "--manifest-path",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"),
-        ]);
-        cargo.arg("--target-dir").arg(profile.parent().expect("target"));
-        if profile.ends_with("release") {
-            cargo.arg("--release");
-        }
-        assert!(cargo.status().expect("cargo starts").success(), "cupel is built");
-    });
-    binary
 }
 
 /// The rows of a CSV file by the names of their columns, without what a clock has measured.
