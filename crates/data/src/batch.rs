@@ -28,9 +28,9 @@ pub struct Position {
 /// Sequences and, for each of their tokens, the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    /// Token ids, [sequences, context], row by row.
+    /// Token ids, `[sequences, context]`, row by row.
     pub inputs: Vec<i32>,
-    /// The inputs moved on by one token, [sequences, context].
+    /// The inputs moved on by one token, `[sequences, context]`.
     pub targets: Vec<i32>,
     /// Rows.
     pub sequences: usize,

@@ -16,8 +16,8 @@ pub struct AttentionShape {
 /// Causal self-attention straight from the packed projection, `dropout(softmax(Q K^T / sqrt(d) + mask)) V` in each head
 /// of d = width / heads channels (arXiv 1706.03762); a token attends to itself and to those before it.
 ///
-/// Shapes: `qkv` [batch * context, 3 * width], the queries of all heads first, then the keys, then the values; gives
-/// [batch * context, width].
+/// Shapes: `qkv` `[batch * context, 3 * width]`, the queries of all heads first, then the keys, then the values; gives
+/// `[batch * context, width]`.
 pub fn causal_attention(qkv: Tensor<2>, shape: AttentionShape, dropout_probability: f64) -> Tensor<2> {
     let AttentionShape {
         batch,

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 /// `x W + b`.
 ///
-/// Shapes: `x` [tokens, inputs], `weight` [inputs, outputs], `bias` [outputs]; gives [tokens, outputs].
+/// Shapes: `x` `[tokens, inputs]`, `weight` `[inputs, outputs]`, `bias` `[outputs]`; gives `[tokens, outputs]`.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -26,7 +26,7 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
 
 /// `x E^T`: the logits of a head that is tied to the token embedding.
 ///
-/// Shapes: `x` [tokens, width], `embedding` [vocabulary, width]; gives [tokens, vocabulary].
+/// Shapes: `x` `[tokens, width]`, `embedding` `[vocabulary, width]`; gives `[tokens, vocabulary]`.
 pub fn linear_tied(x: Tensor<2>, embedding: Tensor<2>) -> Tensor<2> {
     x.matmul(embedding.transpose())
 }

@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 /// Layer normalisation of each row, `(x - mean) / sqrt(variance + epsilon) * weight + bias` (arXiv 1607.06450), with
 /// the population's variance.
 ///
-/// Shapes: `x` [tokens, width], `weight` and `bias` [width]; gives [tokens, width].
+/// Shapes: `x` `[tokens, width]`, `weight` and `bias` `[width]`; gives `[tokens, width]`.
 pub fn layer_norm(x: Tensor<2>, weight: Tensor<1>, bias: Option<Tensor<1>>, epsilon: f64) -> Tensor<2> {
     let centred = x.clone() - x.mean_dim(1);
     let variance = (centred.clone() * centred.clone()).mean_dim(1);

@@ -13,7 +13,7 @@ pub use metrics::{bits_per_byte, perplexity};
 
 /// The sum over all tokens of the negative log-likelihood of the next token, `-sum_i log P(x_i | x_<i)`, in nats.
 ///
-/// Shapes: `logits` [tokens, vocabulary], `targets` [tokens]; gives [1].
+/// Shapes: `logits` `[tokens, vocabulary]`, `targets` `[tokens]`; gives `[1]`.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

@@ -26,18 +26,18 @@ pub struct Block {
 /// Causal self-attention.
 #[derive(Module, Debug)]
 pub struct Attention {
-    /// The packed projection to queries, keys and values, [width, 3 * width].
+    /// The packed projection to queries, keys and values, `[width, 3 * width]`.
     pub qkv: Linear,
-    /// The projection back to the residual stream, [width, width].
+    /// The projection back to the residual stream, `[width, width]`.
     pub output: Linear,
 }
 
 /// The perceptron of a block.
 #[derive(Module, Debug)]
 pub struct Mlp {
-    /// [width, 4 * width].
+    /// `[width, 4 * width]`.
     pub input: Linear,
-    /// The projection back to the residual stream, [4 * width, width].
+    /// The projection back to the residual stream, `[4 * width, width]`.
     pub output: Linear,
 }
 
@@ -62,7 +62,7 @@ impl Block {
         }
     }
 
-    /// Shapes: [batch * context, width] to the same.
+    /// Shapes: `[batch * context, width]` to the same.
     pub fn forward(&self, x: Tensor<2>, shape: AttentionShape, dropout: f64) -> Tensor<2> {
         let qkv = self.attention.qkv.forward(self.attention_norm.forward(x.clone()));
         let mixed = kernels::causal_attention(qkv, shape, dropout);

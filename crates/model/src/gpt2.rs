@@ -18,9 +18,9 @@ pub enum Mode {
 /// The GPT-2 decoder.
 #[derive(Module, Debug)]
 pub struct Gpt2 {
-    /// [vocabulary, width]; the head's weight as well.
+    /// `[vocabulary, width]`; the head's weight as well.
     pub token_embedding: Param<Tensor<2>>,
-    /// [context, width].
+    /// `[context, width]`.
     pub position_embedding: Param<Tensor<2>>,
     /// One behind the other.
     pub blocks: Vec<Block>,
@@ -68,7 +68,7 @@ impl Gpt2 {
 
     /// The logits of the next token after every prefix of every sequence.
     ///
-    /// Shapes: `tokens` [batch, context], with at most the model's context; gives [batch * context, vocabulary],
+    /// Shapes: `tokens` `[batch, context]`, with at most the model's context; gives `[batch * context, vocabulary]`,
     /// sequence by sequence.
     pub fn logits(&self, tokens: Tensor<2, Int>, mode: Mode) -> Tensor<2> {
         let [batch, context] = tokens.dims();
@@ -88,7 +88,7 @@ impl Gpt2 {
         kernels::linear_tied(self.final_norm.forward(x), self.token_embedding.val())
     }
 
-    /// Token embedding plus position embedding: [batch, context] to [batch * context, width].
+    /// Token embedding plus position embedding: `[batch, context]` to `[batch * context, width]`.
     fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
         let [batch, context] = tokens.dims();
         let width = self.token_embedding.dims()[1];

@@ -11,9 +11,9 @@ const EPSILON: f64 = 1e-5;
 /// A linear layer, `x W + b`.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// [inputs, outputs].
+    /// `[inputs, outputs]`.
     pub weight: Param<Tensor<2>>,
-    /// [outputs].
+    /// `[outputs]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
 
@@ -25,7 +25,7 @@ impl Linear {
         }
     }
 
-    /// Shapes: [tokens, inputs] to [tokens, outputs].
+    /// Shapes: `[tokens, inputs]` to `[tokens, outputs]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
@@ -34,9 +34,9 @@ impl Linear {
 /// Layer normalisation with a learned scale and shift.
 #[derive(Module, Debug)]
 pub struct LayerNorm {
-    /// The scale, [width].
+    /// The scale, `[width]`.
     pub weight: Param<Tensor<1>>,
-    /// The shift, [width].
+    /// The shift, `[width]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
 
@@ -48,7 +48,7 @@ impl LayerNorm {
         }
     }
 
-    /// Shapes: [tokens, width] to the same.
+    /// Shapes: `[tokens, width]` to the same.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         kernels::layer_norm(x, self.weight.val(), self.bias.as_ref().map(Param::val), EPSILON)
     }

@@ -131,7 +131,7 @@ impl Trainer {
         Ok(sum / tokens as f64)
     }
 
-    /// The mean loss of a batch, [1].
+    /// The mean loss of a batch, `[1]`.
     fn loss(&self, model: &Gpt2, batch: &Batch, mode: Mode) -> Tensor<1> {
         let device = model.token_embedding.device();
         let count = batch.targets.len();

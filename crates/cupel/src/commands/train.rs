@@ -36,10 +36,8 @@ pub fn train(arguments: &TrainArguments, stop: &'static AtomicBool) -> miette::R
             println!("{}", summary(&result, &files));
             Ok(ExitCode::SUCCESS)
         }
-        Outcome::Interrupted { step } => {
-            println!("stopped before step {step}; run the same command again to go on from there");
-            Ok(ExitCode::from(TRY_AGAIN))
-        }
+        // The log has said at which step, and how to go on.
+        Outcome::Interrupted { .. } => Ok(ExitCode::from(TRY_AGAIN)),
         Outcome::Held => {
             println!("{} is in use by another process", files.directory().display());
             Ok(ExitCode::from(TRY_AGAIN))
