@@ -1,4 +1,4 @@
-use std::{env, path::Path, process::ExitCode, sync::atomic::AtomicBool};
+use std::{env, iter, path::Path, process::ExitCode, sync::atomic::AtomicBool};
 
 use miette::{Context, IntoDiagnostic};
 use sweep::{Machine, Plan, ResultsFiles, RunOptions, Summary, SweepFile, run};
@@ -37,7 +37,7 @@ pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::R
         jobs: arguments.jobs.map_or((machine.cores / 2).max(1), usize::from),
         machine,
         libtorch: libtorch_version(),
-        command: env::args().collect(),
+        command: command_line(),
     };
     let files = ResultsFiles::new(out);
     let progress = Progress::new();
@@ -49,6 +49,13 @@ pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::R
         (0, false) => ExitCode::SUCCESS,
         (_, false) => ExitCode::FAILURE,
     })
+}
+
+/// The command line, with the program by its name alone: where it lies is this machine's affair.
+fn command_line() -> Vec<String> {
+    iter::once("cupel".to_owned())
+        .chain(env::args().skip(1))
+        .collect()
 }
 
 fn print_plan(plan: &Plan) {

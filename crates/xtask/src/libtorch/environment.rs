@@ -133,14 +133,14 @@ mod tests {
 
     #[test]
     fn a_virtual_environment_is_activated() {
-        let exports = Environment::new(&pytorch(), Path::new("/work/target")).exports();
+        let exports = Environment::new(&pytorch(), Path::new("/project/target")).exports();
         let expected = "\
 export LIBTORCH_USE_PYTORCH=1
 export CUPEL_PYTHON=/venv/bin/python
 export VIRTUAL_ENV=/venv
 export PATH=/venv/bin\"${PATH:+:$PATH}\"
 export LD_LIBRARY_PATH=/venv/lib/python3.12/site-packages/torch/lib\"${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}\"
-export CARGO_TARGET_DIR=/work/target/libtorch-";
+export CARGO_TARGET_DIR=/project/target/libtorch-";
         assert!(
             exports
                 .replace(LIBRARY_PATH, "LD_LIBRARY_PATH")
@@ -174,7 +174,7 @@ export CARGO_TARGET_DIR=/work/target/libtorch-";
 
     #[test]
     fn a_shell_and_a_command_get_the_same_environment() {
-        let environment = Environment::new(&archive(), Path::new("/work/target"));
+        let environment = Environment::new(&archive(), Path::new("/project/target"));
         let print = "printf '%s|%s|%s' \"$LIBTORCH\" \"$LD_LIBRARY_PATH\" \"$CARGO_TARGET_DIR\"";
         let output = |mut command: Command| String::from_utf8(command.output().unwrap().stdout).unwrap();
         let mut evaluated = Command::new("sh");
