@@ -167,3 +167,15 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.persist(path)?;
     File::open(directory)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    /// serde_json is off by a bit here unless its feature `float_roundtrip` is on.
+    #[test]
+    fn a_float_is_read_back_as_it_was_written() {
+        let written = 58_886.676_532_127_436_f64;
+        let read: f64 =
+            serde_json::from_str(&serde_json::to_string(&written).unwrap_or_default()).unwrap_or_default();
+        assert_eq!(read, written);
+    }
+}
