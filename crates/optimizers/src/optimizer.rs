@@ -1,23 +1,31 @@
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{collections::BTreeMap, sync::Arc};
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
-    optim::GradientsParams,
-    tensor::{Device, Tensor, TensorData},
+    optim::{DynOptimizer, DynState, GradientsParams, StateSink, StateSource},
+    tensor::{DType, Device, Tensor, TensorData},
 };
+use burn_pack::Scalar;
 
-use crate::{Algorithm, At, ParameterPath};
+use crate::{ParameterGroup, ParameterPath};
 
-/// Parameters that are updated alike.
-#[derive(Clone, Debug)]
-pub struct ParameterGroup {
-    /// How many dimensions its parameters have.
-    pub ranks: RangeInclusive<usize>,
-    /// What updates them.
-    pub algorithm: Algorithm,
-}
-
-/// An algorithm at work on the parameters of a module, with its state.
+/// Optimizers at work on the parameters of a module, with their state.
+///
+/// ```
+/// use burn::{module::Param, optim::GradientsParams, tensor::{Device, Tensor}};
+/// use optimizers::{Lion, Optimizer, ParameterGroup};
+///
+/// let algorithm = optimizers::Algorithm::Lion(Lion::default());
+/// let mut optimizer = Optimizer::new(vec![ParameterGroup::all(algorithm.into())]);
+/// let device = Device::flex().autodiff();
+/// let mut parameter = Param::from_tensor(Tensor::<1>::from_floats([1.0, -2.0], &device));
+/// for _ in 0..10 {
+///     let gradients = parameter.val().square().sum().backward();
+///     let gradients = GradientsParams::from_grads(gradients, &parameter);
+///     parameter = optimizer.step(0.1, parameter, gradients);
+/// }
+/// assert!(parameter.val().abs().sum().into_scalar::<f32>() < 3.0);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Optimizer {
     groups: Vec<ParameterGroup>,
@@ -25,13 +33,17 @@ pub struct Optimizer {
     slots: BTreeMap<String, Slot>,
 }
 
-/// What an optimizer remembers of one parameter.
-#[derive(Clone, Debug)]
+/// What updates one parameter, and what it remembers of it.
+#[derive(Clone)]
 struct Slot {
-    /// Updates so far.
-    t: u64,
-    names: &'static [&'static str],
-    state: Vec<Tensor<1>>,
+    optimizer: Arc<dyn DynOptimizer>,
+    state: Option<DynState>,
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot").finish_non_exhaustive()
+    }
 }
 
 /// Why a saved state is not a state of this optimizer.
@@ -40,27 +52,27 @@ pub enum StateError {
     /// A tensor of state is not there.
     #[error("the optimizer's state lacks `{0}`; it was saved by another optimizer, or is incomplete")]
     Missing(String),
-    /// A tensor of state has another size than its parameter.
-    #[error("the optimizer's state `{key}` should have {elements} elements; it was saved for another model")]
-    WrongSize {
+    /// A tensor of state has another shape than the parameter's.
+    #[error("the optimizer's state `{key}` should have the shape {shape:?}; it was saved for another model")]
+    WrongShape {
         /// The tensor's name.
         key: String,
-        /// The number of elements of its parameter.
-        elements: usize,
+        /// The shape that the parameter asks for.
+        shape: Vec<usize>,
     },
     /// A tensor of state that belongs to no parameter.
     #[error(
         "the optimizer's state `{0}` belongs to no parameter; it was saved by another optimizer or for another model"
     )]
     Unknown(String),
-    /// A counter that is not one whole number.
-    #[error("the optimizer's state `{0}` should be one whole number")]
-    NotACounter(String),
+    /// A counter that is not one number.
+    #[error("the optimizer's state `{0}` should be one number")]
+    NotANumber(String),
 }
 
 impl Optimizer {
-    /// An optimizer with an empty state; a parameter belongs to the first group that holds its rank, and is not updated
-    /// where none does.
+    /// An optimizer with an empty state; a parameter belongs to the first group that holds it, and is not updated where
+    /// none does.
     pub fn new(groups: Vec<ParameterGroup>) -> Self {
         Self {
             groups,
@@ -78,23 +90,42 @@ impl Optimizer {
         })
     }
 
-    /// The whole state as named tensors: `PATH.NAME` for each tensor of state, flat, and `PATH.t` for the number of
+    /// The parameters to evaluate with: those of `model`, or the averages that its optimizer promises to be good.
+    pub fn averaged<M: Module>(&self, model: M) -> M {
+        model.map(&mut Averaged {
+            optimizer: self,
+            path: ParameterPath::default(),
+        })
+    }
+
+    /// The patterns of the groups that hold no parameter of `model`.
+    pub fn unused_groups<M: Module>(&self, model: &M) -> Vec<String> {
+        let paths = ParameterPath::with_ranks(model);
+        let used = |pattern: &str| {
+            let mut groups = self
+                .groups
+                .iter()
+                .filter(|group| group.parameters.as_str() == pattern);
+            groups.any(|group| paths.iter().any(|(path, rank)| group.holds(path, *rank)))
+        };
+        let patterns = self.groups.iter().map(|group| group.parameters.as_str());
+        patterns
+            .filter(|pattern| *pattern != "*" && !used(pattern))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The whole state as named tensors: `PATH.NAME` for each tensor or number of state, `PATH.t` for the number of
     /// updates.
     pub fn state(&self) -> BTreeMap<String, TensorData> {
-        let mut state = BTreeMap::new();
-        for (path, slot) in &self.slots {
-            state.insert(format!("{path}.t"), TensorData::from([slot.t as i64]));
-            for (name, tensor) in slot.names.iter().zip(&slot.state) {
-                state.insert(format!("{path}.{name}"), tensor.to_data());
-            }
-        }
-        state
+        let slots = self.slots.iter();
+        slots.flat_map(|(path, slot)| slot.named(path)).collect()
     }
 
     /// Takes up the state that [`state`](Self::state) gave, for the parameters of `model`.
     ///
     /// # Errors
-    /// Where a tensor is missing, has the wrong size, or belongs to no parameter.
+    /// Where a tensor is missing, has the wrong shape, or belongs to no parameter.
     pub fn load_state<M: Module>(
         &mut self,
         model: &M,
@@ -116,6 +147,46 @@ impl Optimizer {
     }
 }
 
+impl Slot {
+    fn new(group: &ParameterGroup, rank: usize) -> Self {
+        Self {
+            optimizer: group.update.for_rank(rank),
+            state: None,
+        }
+    }
+
+    /// The state, its names below `path`.
+    fn named(&self, path: &str) -> Vec<(String, TensorData)> {
+        let mut sink = StateSink::default();
+        if let Some(state) = &self.state {
+            self.optimizer.state_flatten(path, state, &mut sink);
+        }
+        let numbers = sink.scalars.into_iter().map(|(name, number)| {
+            let data = match number {
+                Scalar::Int(number) => TensorData::from([number]),
+                Scalar::UInt(number) => TensorData::from([number as i64]),
+                Scalar::Float(number) => TensorData::from([number]),
+                Scalar::Bool(number) => TensorData::from([i64::from(number)]),
+            };
+            (name, data)
+        });
+        numbers.chain(sink.tensors).collect()
+    }
+
+    /// The state that a step of zeros leaves: what names and shapes a saved one must have.
+    fn template<const D: usize>(&self, path: &str, parameter: &Tensor<D>) -> Vec<(String, TensorData)> {
+        let zeros = parameter.clone().without_autodiff().zeros_like();
+        let (_, state) =
+            self.optimizer
+                .step_dyn(D, 1.0, zeros.clone().into_bridge(), zeros.into_bridge(), None);
+        let slot = Self {
+            optimizer: self.optimizer.clone(),
+            state,
+        };
+        slot.named(path)
+    }
+}
+
 struct Load<'a> {
     groups: &'a [ParameterGroup],
     state: BTreeMap<String, TensorData>,
@@ -133,16 +204,11 @@ impl ModuleVisitor for Load<'_> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(group) = self.groups.iter().find(|group| group.ranks.contains(&D)) else {
+        let path = self.path.join();
+        let Some(group) = self.groups.iter().find(|group| group.holds(&path, D)) else {
             return;
         };
-        let path = self.path.join();
-        let slot = self.slot(
-            &path,
-            group.algorithm.state_names(),
-            param.shape().num_elements(),
-            &param.device(),
-        );
+        let slot = self.slot(Slot::new(group, D), &path, &param.val());
         if let Ok(slots) = &mut self.slots {
             match slot {
                 Ok(Some(slot)) => {
@@ -157,34 +223,62 @@ impl ModuleVisitor for Load<'_> {
 
 impl Load<'_> {
     /// The slot of one parameter; none where it was never updated.
-    fn slot(
+    fn slot<const D: usize>(
         &mut self,
+        slot: Slot,
         path: &str,
-        names: &'static [&'static str],
-        elements: usize,
-        device: &Device,
+        parameter: &Tensor<D>,
     ) -> Result<Option<Slot>, StateError> {
-        let counter = format!("{path}.t");
-        let Some(t) = self.state.remove(&counter) else {
+        let template = slot.template(path, parameter);
+        if !template.iter().any(|(name, _)| self.state.contains_key(name)) {
             return Ok(None);
-        };
-        let t = match t.try_into_vec::<i64>().as_deref() {
-            Ok(&[t]) if t >= 0 => t as u64,
-            _ => return Err(StateError::NotACounter(counter)),
-        };
-        let mut state = Vec::with_capacity(names.len());
-        for name in names {
-            let key = format!("{path}.{name}");
-            let data = self
-                .state
-                .remove(&key)
-                .ok_or_else(|| StateError::Missing(key.clone()))?;
-            if data.shape().as_slice() != [elements] {
-                return Err(StateError::WrongSize { key, elements });
-            }
-            state.push(Tensor::from_data(data, &device.clone().inner()));
         }
-        Ok(Some(Slot { t, names, state }))
+        let mut numbers = BTreeMap::new();
+        let mut tensors = Vec::new();
+        for (name, like) in template {
+            let Some(data) = self.state.remove(&name) else {
+                return Err(StateError::Missing(name));
+            };
+            if data.shape() != like.shape() {
+                let shape = like.shape().as_slice().to_vec();
+                return Err(StateError::WrongShape { key: name, shape });
+            }
+            if is_number(&like) {
+                let number = number(&data).ok_or_else(|| StateError::NotANumber(name.clone()))?;
+                numbers.insert(name, number);
+            } else {
+                tensors.push((name, data));
+            }
+        }
+        let mut source = StateSource::new(numbers);
+        for (name, data) in tensors {
+            source.insert_tensor(name, data);
+        }
+        let device: Device = parameter.device().inner();
+        let state = slot.optimizer.state_unflatten(D, path, &mut source, &device);
+        match state {
+            Some(state) => Ok(Some(Slot {
+                state: Some(state),
+                ..slot
+            })),
+            None => Err(StateError::Missing(path.to_owned())),
+        }
+    }
+}
+
+/// Whether this is a number rather than a tensor of state: tensors have the parameter's type, f32.
+fn is_number(data: &TensorData) -> bool {
+    matches!(data.dtype(), DType::I64 | DType::F64)
+}
+
+fn number(data: &TensorData) -> Option<Scalar> {
+    match data.dtype() {
+        DType::I64 => match data.try_to_vec::<i64>().ok()?.as_slice() {
+            &[number] if number >= 0 => Some(Scalar::UInt(number as u64)),
+            _ => None,
+        },
+        DType::F64 => data.try_to_vec::<f64>().ok()?.first().copied().map(Scalar::Float),
+        _ => None,
     }
 }
 
@@ -205,51 +299,67 @@ impl ModuleMapper for Step<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(group) = self
-            .optimizer
-            .groups
-            .iter()
-            .find(|group| group.ranks.contains(&D))
-        else {
+        let path = self.path.join();
+        let Some(group) = self.optimizer.groups.iter().find(|group| group.holds(&path, D)) else {
             return param;
         };
         let Some(gradient) = self.gradients.remove::<D>(param.id) else {
             return param;
         };
-        let path = self.path.join();
-        let names = group.algorithm.state_names();
-        let empty = || Slot {
-            t: 0,
-            names,
-            state: Vec::new(),
-        };
-        let Slot { t, state, .. } = self.optimizer.slots.remove(&path).unwrap_or_else(empty);
-        let at = At {
-            t: t + 1,
-            lr: self.lr,
-        };
-
-        let (id, parameter, mapper) = param.consume();
-        let trained = parameter.is_autodiff();
-        let shape = parameter.shape();
-        let elements = shape.num_elements();
-        let flat = parameter.without_autodiff().reshape([elements]);
-        let (flat, state) = group
-            .algorithm
-            .step(at, flat, gradient.reshape([elements]), state);
-        self.optimizer.slots.insert(
-            path,
-            Slot {
-                t: at.t,
-                names,
-                state,
-            },
-        );
-
-        let mut parameter = flat.reshape(shape);
-        if trained {
-            parameter = Tensor::from_inner(parameter).require_grad();
-        }
-        Param::from_mapped_value(id, parameter, mapper)
+        let lr = self.lr * group.lr_scale;
+        let slot = self.optimizer.slots.remove(&path);
+        let Slot { optimizer, state } = slot.unwrap_or_else(|| Slot::new(group, D));
+        let (param, state) = mapped(param, |parameter| {
+            let (parameter, state) =
+                optimizer.step_dyn(D, lr, parameter.into_bridge(), gradient.into_bridge(), state);
+            (Tensor::from_bridge(parameter), state)
+        });
+        self.optimizer.slots.insert(path, Slot { optimizer, state });
+        param
     }
+}
+
+struct Averaged<'a> {
+    optimizer: &'a Optimizer,
+    path: ParameterPath,
+}
+
+impl ModuleMapper for Averaged<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join();
+        let slot = self
+            .optimizer
+            .slots
+            .get(&path)
+            .and_then(|slot| slot.state.as_ref());
+        let group = self.optimizer.groups.iter().find(|group| group.holds(&path, D));
+        match (group, slot) {
+            (Some(group), Some(state)) => {
+                mapped(param, |parameter| (group.update.averaged(parameter, state), ())).0
+            }
+            _ => param,
+        }
+    }
+}
+
+/// A parameter with another value, outside of the autodiff graph and back in it.
+fn mapped<const D: usize, T>(
+    param: Param<Tensor<D>>,
+    map: impl FnOnce(Tensor<D>) -> (Tensor<D>, T),
+) -> (Param<Tensor<D>>, T) {
+    let (id, parameter, mapper) = param.consume();
+    let trained = parameter.is_autodiff();
+    let (mut parameter, rest) = map(parameter.without_autodiff());
+    if trained {
+        parameter = Tensor::from_inner(parameter).require_grad();
+    }
+    (Param::from_mapped_value(id, parameter, mapper), rest)
 }

@@ -14,34 +14,61 @@ pub trait Real:
     fn shift(self, term: f64) -> Self;
     /// The square root.
     fn sqrt(self) -> Self;
+    /// -1, 0 or 1.
+    fn sign(self) -> Self;
+    /// The larger of two.
+    fn max(self, other: Self) -> Self;
+    /// The larger of this and a constant.
+    fn at_least(self, least: f64) -> Self;
+    /// The nearest number between `-limit` and `limit`.
+    fn clamp(self, limit: f64) -> Self;
+    /// `self` where `condition > 0`, else 0.
+    fn where_positive(self, condition: Self) -> Self;
 }
 
-impl Real for f64 {
-    fn scale(self, factor: f64) -> Self {
-        self * factor
-    }
-    fn shift(self, term: f64) -> Self {
-        self + term
-    }
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
+/// The scalar instances, in which a constant is rounded where it meets the number.
+macro_rules! real {
+    ($Float:ident) => {
+        impl Real for $Float {
+            #[inline(always)]
+            fn scale(self, factor: f64) -> Self {
+                self * factor as $Float
+            }
+            #[inline(always)]
+            fn shift(self, term: f64) -> Self {
+                self + term as $Float
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                self.sqrt()
+            }
+            #[inline(always)]
+            fn sign(self) -> Self {
+                // `signum` gives 1 for 0.
+                if self == 0.0 { 0.0 } else { self.signum() }
+            }
+            #[inline(always)]
+            fn max(self, other: Self) -> Self {
+                if self > other { self } else { other }
+            }
+            #[inline(always)]
+            fn at_least(self, least: f64) -> Self {
+                Real::max(self, least as $Float)
+            }
+            #[inline(always)]
+            fn clamp(self, limit: f64) -> Self {
+                self.clamp(-limit as $Float, limit as $Float)
+            }
+            #[inline(always)]
+            fn where_positive(self, condition: Self) -> Self {
+                if condition > 0.0 { self } else { 0.0 }
+            }
+        }
+    };
 }
 
-impl Real for f32 {
-    #[inline(always)]
-    fn scale(self, factor: f64) -> Self {
-        self * factor as f32
-    }
-    #[inline(always)]
-    fn shift(self, term: f64) -> Self {
-        self + term as f32
-    }
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        self.sqrt()
-    }
-}
+real!(f32);
+real!(f64);
 
 impl Real for Tensor<1> {
     fn scale(self, factor: f64) -> Self {
@@ -52,5 +79,20 @@ impl Real for Tensor<1> {
     }
     fn sqrt(self) -> Self {
         self.sqrt()
+    }
+    fn sign(self) -> Self {
+        self.sign()
+    }
+    fn max(self, other: Self) -> Self {
+        self.max_pair(other)
+    }
+    fn at_least(self, least: f64) -> Self {
+        self.clamp_min(least)
+    }
+    fn clamp(self, limit: f64) -> Self {
+        self.clamp(-limit, limit)
+    }
+    fn where_positive(self, condition: Self) -> Self {
+        self.mask_fill(condition.lower_equal_scalar(0.0), 0.0)
     }
 }

@@ -145,6 +145,10 @@ impl Recipe {
         self.model
             .validate()
             .map_err(|e| fault(&format!("model.{}", e.key()), e.to_string(), e.cure()))?;
+        self.optimizer.init().map_err(|e| {
+            let cure = "`*` stands for any text, `?` for one character, `[ab]` for one of some";
+            fault("optimizer.groups", e.to_string(), cure.to_owned())
+        })?;
         self.training.accumulate = Some(self.micro_steps_from_batch_tokens(node)?);
         self.training.batch_tokens = None;
         let steps = self.training.steps;

@@ -5,7 +5,7 @@ use burn::{
 };
 use data::{Batch, BatchShape, DataError, Dataset, Position};
 use model::{Gpt2, Mode, ModelError};
-use optimizers::{Optimizer, clip_global_norm};
+use optimizers::{Optimizer, ParameterPath, PatternError};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -50,6 +50,19 @@ pub enum TrainerError {
     /// The recipe's schedule.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// A pattern of the recipe's parameter groups.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// A parameter group that holds nothing.
+    #[error(
+        "no parameter of the model matches the pattern `{pattern}` of optimizer.groups; the model has, for example, {example}"
+    )]
+    UnusedGroup {
+        /// The pattern.
+        pattern: String,
+        /// Some paths of the model.
+        example: String,
+    },
     /// The text.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -62,10 +75,20 @@ impl Trainer {
     /// Where the recipe is not a resolved one.
     pub fn new(recipe: &Recipe, vocabulary: usize, device: &Device) -> Result<Self, TrainerError> {
         let device = device.clone().autodiff();
+        let model = Gpt2::new(&recipe.model, vocabulary, recipe.training.seed, &device)?;
+        let optimizer = recipe.optimizer.init()?;
+        if let Some(pattern) = optimizer.unused_groups(&model).pop() {
+            let example = ParameterPath::all(&model)
+                .into_iter()
+                .take(4)
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(TrainerError::UnusedGroup { pattern, example });
+        }
         Ok(Self {
             schedule: recipe.schedule()?,
-            model: Gpt2::new(&recipe.model, vocabulary, recipe.training.seed, &device)?,
-            optimizer: recipe.optimizer.init(),
+            model,
+            optimizer,
             recipe: recipe.clone(),
             device,
         })
@@ -99,8 +122,8 @@ impl Trainer {
                 GradientsParams::from_grads(loss.backward(), &self.model),
             );
         }
-        let (gradients, grad_norm) =
-            clip_global_norm(&self.model, gradients.grads(), self.recipe.optimizer.clip);
+        let clip = self.recipe.optimizer.clip();
+        let (gradients, grad_norm) = clip.apply(&self.model, gradients.grads());
         let result = Step {
             loss: loss_sum,
             grad_norm,
@@ -117,7 +140,7 @@ impl Trainer {
     /// # Errors
     /// Where the validation text is too short for the context.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<f64, TrainerError> {
-        let model = self.model.valid();
+        let model = self.optimizer.averaged(self.model.valid());
         let (mut sum, mut tokens) = (0.0, 0);
         let wanted = usize::try_from(self.recipe.training.eval_tokens).unwrap_or(usize::MAX);
         for batch in dataset

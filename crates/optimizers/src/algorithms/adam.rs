@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{At, Real, Rule};
+use crate::{At, Real, Rule, algorithms::average};
 
 /// Adam: `m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; theta - lr m_hat / (sqrt(v_hat) + eps)`, where a
 /// hat divides by `1 - beta^t`.
@@ -12,10 +12,10 @@ use crate::{At, Real, Rule};
 #[serde(default)]
 pub struct Adam {
     /// Decay of the first moment.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta1: f64,
     /// Decay of the second moment.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub beta2: f64,
     /// Added to the square root of the second moment.
     #[schemars(range(min = 0.0))]
@@ -42,27 +42,19 @@ impl Rule<2> for Adam {
     #[inline(always)]
     fn update<R: Real>(&self, at: At, theta: R, g: R, moments: [R; 2]) -> (R, [R; 2]) {
         let g = g + theta.clone().scale(self.weight_decay);
-        let (step, moments) = self.step(at.t, g, moments);
+        let (step, moments) = self.step(at, g, moments);
         (theta - step.scale(at.lr), moments)
-    }
-
-    fn without_weight_decay(self) -> Self {
-        Self {
-            weight_decay: 0.0,
-            ..self
-        }
     }
 }
 
 impl Adam {
     /// `m_hat / (sqrt(v_hat) + eps)`, and the moments that follow.
     #[inline(always)]
-    pub(crate) fn step<R: Real>(&self, t: u64, g: R, [m, v]: [R; 2]) -> (R, [R; 2]) {
-        let t = t.min(i32::MAX as u64) as i32; // beta^t is 0 long before
-        let m = m.scale(self.beta1) + g.clone().scale(1.0 - self.beta1);
-        let v = v.scale(self.beta2) + (g.clone() * g).scale(1.0 - self.beta2);
-        let m_hat = m.clone().scale(1.0 / (1.0 - self.beta1.powi(t)));
-        let v_hat = v.clone().scale(1.0 / (1.0 - self.beta2.powi(t)));
+    pub(crate) fn step<R: Real>(&self, at: At, g: R, [m, v]: [R; 2]) -> (R, [R; 2]) {
+        let m = average(self.beta1, m, g.clone());
+        let v = average(self.beta2, v, g.clone() * g);
+        let m_hat = m.clone().scale(1.0 / at.correction(self.beta1));
+        let v_hat = v.clone().scale(1.0 / at.correction(self.beta2));
         (m_hat / v_hat.sqrt().shift(self.eps), [m, v])
     }
 }

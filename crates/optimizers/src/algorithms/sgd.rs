@@ -22,8 +22,4 @@ impl Rule<0> for Sgd {
         let g = g + theta.clone().scale(self.weight_decay);
         (theta - g.scale(at.lr), [])
     }
-
-    fn without_weight_decay(self) -> Self {
-        Self { weight_decay: 0.0 }
-    }
 }
