@@ -158,7 +158,7 @@ OPTIMIZERS = {
         FOREACH,
         betas,
         [
-            # The rectification sets in after step 5, sets in later, and (for beta2 <= 2/3) never does.
+            # Rectified from step 6 on, or never: the third set's beta2 is below 2/3.
             (0.002, {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "decoupled_weight_decay": False}),
             (0.01, {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "weight_decay": 0.1, "decoupled_weight_decay": False}),
             (0.05, {"beta1": 0.9, "beta2": 0.6, "eps": 1e-8, "weight_decay": 0.1, "decoupled_weight_decay": True}),
@@ -255,8 +255,8 @@ def clip_fixture(given):
         (by_norm, 1e4, [1, 4], 2),
         # All are zero.
         (by_norm, 1.0, [0, 2, 4], 3),
-        # So small that PyTorch's 1e-6 is not.
-        (by_norm, 1e-6, [0, 1], 4),
+        # So small a norm that PyTorch's 1e-6 shows.
+        (by_norm, 1e-4, [0], 4),
         (by_value, 0.5, [0, 1, 2], 0),
         (by_value, 0.003, [4], 1),
         (by_value, 1e4, [1, 2], 2),
