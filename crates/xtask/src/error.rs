@@ -69,6 +69,26 @@ pub enum Error {
     /// pip failed, or what it installed does not load.
     #[error("PyTorch cannot be installed in {}: {cause}\n  help: check the network (PIP_INDEX_URL names a mirror), then run this again: it starts afresh", path.display())]
     Install { path: PathBuf, cause: Box<Error> },
+
+    /// The LibTorch that was found is an archive, and the oracle is PyTorch.
+    #[error(
+        "LIBTORCH names a LibTorch without Python, and the fixtures take PyTorch\n  help: unset LIBTORCH"
+    )]
+    NoPyTorch,
+
+    /// A generator of fixtures ran, to no effect.
+    #[error("{} wrote no fixtures\n  help: it is to write them into the directory that is its only argument", script.display())]
+    NoFixtures { script: PathBuf },
+
+    /// A fixture cannot be read.
+    #[error("{} is not JSON: {cause}\n  help: a committed one is written anew by `cargo xtask oracle`; a fresh one is its script's fault", path.display())]
+    NotJson { path: PathBuf, cause: serde_json::Error },
+
+    /// PyTorch computes something else than is committed.
+    #[error(
+        "fixtures that are not what PyTorch computes: {files}\n  help: run `cargo xtask oracle` and look at the diff"
+    )]
+    Fixtures { files: usize },
 }
 
 impl Error {

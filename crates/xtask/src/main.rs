@@ -8,6 +8,7 @@
 
 mod error;
 mod libtorch;
+mod oracle;
 mod process;
 mod test;
 
@@ -39,6 +40,15 @@ enum Chore {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
+    /// Write the fixtures that hold what PyTorch computes.
+    ///
+    /// They are committed, so that the tests compare with PyTorch where there is none. PyTorch 2.9.0 is found or
+    /// provisioned as for `cargo xtask libtorch`.
+    Oracle {
+        /// Change nothing: fail where a fixture is not what PyTorch computes.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 const LIBTORCH_EXAMPLES: &str = "\
@@ -50,6 +60,7 @@ fn main() -> ExitCode {
     let outcome = match Chore::parse() {
         Chore::Test { no_libtorch } => test::run(!no_libtorch),
         Chore::Libtorch { command } => libtorch_chore(&command),
+        Chore::Oracle { check } => oracle_chore(check),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -70,4 +81,14 @@ fn libtorch_chore(command: &[OsString]) -> Result<(), Error> {
     command.args(arguments);
     environment.apply(&mut command);
     process::run(&mut command)
+}
+
+fn oracle_chore(check: bool) -> Result<(), Error> {
+    let environment = libtorch::environment()?;
+    let python = environment.python().ok_or(Error::NoPyTorch)?;
+    if check {
+        oracle::check(python)
+    } else {
+        oracle::regenerate(python)
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use cargo_metadata::Metadata;
 
-use crate::{error::Error, libtorch, process};
+use crate::{error::Error, libtorch, oracle, process};
 
 /// The Cargo feature that brings LibTorch in.
 const FEATURE: &str = "tch";
@@ -29,6 +29,10 @@ fn run_stages(with_libtorch: bool, stages: &mut Stages) -> Result<(), Error> {
         return Ok(());
     }
     let environment = stages.time("finding LibTorch", libtorch::environment)?;
+    match environment.python() {
+        Some(python) => stages.time("checking the fixtures", || oracle::check(python))?,
+        None => eprintln!("LIBTORCH names a LibTorch without Python: the fixtures are not checked"),
+    }
     stages.time("tests on LibTorch", || {
         let metadata = libtorch::workspace()?;
         let mut command = Command::new("cargo");

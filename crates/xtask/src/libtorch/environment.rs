@@ -16,6 +16,9 @@ const LIBRARY_PATH: &str = if cfg!(target_os = "macos") {
     "LD_LIBRARY_PATH"
 };
 
+/// Names the Python that tests compare with.
+const PYTHON: &str = "CUPEL_PYTHON";
+
 /// What becomes of one variable.
 #[derive(Debug, PartialEq)]
 enum Change {
@@ -41,7 +44,7 @@ impl Environment {
             Installation::PyTorch { python, venv, .. } => {
                 let mut changes = vec![
                     ("LIBTORCH_USE_PYTORCH", Set("1".into())),
-                    ("CUPEL_PYTHON", Set(python.clone())),
+                    (PYTHON, Set(python.clone())),
                 ];
                 if let Some(venv) = venv {
                     changes.extend([
@@ -55,6 +58,14 @@ impl Environment {
         changes.push((LIBRARY_PATH, Prepend(installation.lib())));
         changes.push(("CARGO_TARGET_DIR", Set(target_directory(installation, target))));
         Self(changes)
+    }
+
+    /// The Python with PyTorch, where one comes with LibTorch.
+    pub fn python(&self) -> Option<&Path> {
+        self.0.iter().find_map(|(name, change)| match change {
+            Change::Set(path) if *name == PYTHON => Some(path.as_path()),
+            _ => None,
+        })
     }
 
     /// Lines for a POSIX shell. What is prepended to is the shell's own: Cargo has changed ours.
@@ -163,6 +174,13 @@ export CARGO_TARGET_DIR=/project/target/libtorch-";
                 .all(|(name, _)| *name != "PATH" && *name != "VIRTUAL_ENV"),
             "{changes:?}"
         );
+    }
+
+    #[test]
+    fn python_comes_with_pytorch_and_not_with_an_archive() {
+        let of = |installation| Environment::new(&installation, Path::new("target"));
+        assert_eq!(of(pytorch()).python(), Some(Path::new("/venv/bin/python")));
+        assert_eq!(of(archive()).python(), None);
     }
 
     #[test]
