@@ -45,6 +45,11 @@ impl<A: Rule<K>, const K: usize> Elementwise<A, K> {
     pub fn new(rule: A) -> Self {
         Self(rule)
     }
+
+    /// The rule.
+    pub fn rule(&self) -> &A {
+        &self.0
+    }
 }
 
 impl<A: Rule<K>, const K: usize> Optimizer for Elementwise<A, K> {

@@ -7,6 +7,7 @@
 //! ([`Update::burn`]), to the parameters of a module, group by group, after the gradients were clipped ([`Clip`]).
 //!
 //! A new optimizer is one new file in `algorithms`, and one line in `catalogue.rs`.
+#![doc = include_str!("../CATALOGUE.md")]
 
 mod algorithms;
 mod catalogue;

@@ -179,9 +179,9 @@ OPTIMIZERS = {
         FOREACH,
         same,
         [
-            (0.01, {"alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0, "centered": False}),
-            (0.002, {"alpha": 0.9, "eps": 1e-8, "weight_decay": 0.1, "momentum": 0.9, "centered": False}),
-            (0.005, {"alpha": 0.95, "eps": 1e-3, "weight_decay": 0.01, "momentum": 0.5, "centered": True}),
+            (0.01, {"alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0}),
+            (0.002, {"alpha": 0.9, "eps": 1e-8, "weight_decay": 0.1, "momentum": 0.9}),
+            (0.005, {"alpha": 0.95, "eps": 1e-3, "weight_decay": 0.01, "momentum": 0.5}),
         ],
     ),
     "adafactor": (
@@ -190,9 +190,9 @@ OPTIMIZERS = {
         adafactor,
         [
             (0.01, {"beta2_decay": -0.8, "eps1": 1e-30, "eps2": 1e-3, "clip_threshold": 1.0, "weight_decay": 0.0}),
-            (0.05, {"beta2_decay": -0.5, "eps1": 1e-16, "eps2": 1e-3, "clip_threshold": 2.0, "weight_decay": 0.1}),
-            # Here 1 / sqrt(step) bounds the learning rate, eps1 the variances, and eps2 the scale of the parameters.
-            (0.6, {"beta2_decay": -1.0, "eps1": 1e-2, "eps2": 1.5, "clip_threshold": 1.0, "weight_decay": 0.01}),
+            (0.05, {"beta2_decay": -0.5, "eps1": 1e-30, "eps2": 1e-3, "clip_threshold": 2.0, "weight_decay": 0.1}),
+            # Here 1 / sqrt(step) bounds the learning rate, and eps2 the scale of the parameters.
+            (0.6, {"beta2_decay": -1.0, "eps1": 1e-30, "eps2": 1.5, "clip_threshold": 1.0, "weight_decay": 0.01}),
         ],
     ),
     "muon": (
@@ -211,7 +211,7 @@ OPTIMIZERS = {
 NOTES = {
     "momentum": "torch.optim.SGD with dampening 0; its buffer starts as the first gradient.",
     "nadam": "float64 is the default dtype, without which PyTorch keeps the product of the mu in float32.",
-    "adafactor": "eps1 is a number, where PyTorch's default None means the machine epsilon of the parameters.",
+    "adafactor": "eps1 is so small that it does not matter whether it bounds the variance, as in PyTorch, or is added to the squares, as in the paper.",
     "muon": "PyTorch orthogonalises in bfloat16. Here its cast is taken away, so that all is in float64.",
 }
 

@@ -74,9 +74,9 @@ impl Optimizer for Adafactor {
         let state = self.averaged(g.clone().square() + self.eps1, state);
         let step = match &state.columns {
             Some(columns) => {
-                // Rows first: the product of rows and columns may underflow.
-                let rows = state.rows.clone() / state.rows.clone().mean_dim(D - 2);
-                g / rows.sqrt() / columns.clone().sqrt()
+                // One root after the other: products and quotients of the means may leave f32's range.
+                let mean = state.rows.clone().mean_dim(D - 2);
+                g / state.rows.clone().sqrt() * mean.sqrt() / columns.clone().sqrt()
             }
             None => g / state.rows.clone().sqrt(),
         };

@@ -60,6 +60,7 @@ pub enum AdjustLr {
     Original,
     /// `0.2 sqrt(max(inputs, outputs))`: steps as large as AdamW's, so that one learning rate serves both.
     #[default]
+    #[serde(rename = "match-rms-adamw")]
     MatchRmsAdamW,
 }
 

@@ -164,6 +164,7 @@ where
     let config = Config {
         cases: cases_wanted.unwrap_or(40),
         failure_persistence: None,
+        max_shrink_iters: 4000,
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));

@@ -58,4 +58,4 @@ pub use scale::{
     bias_correction_is_exact, bounded_update, first_step_is_the_sign, linear_in_the_gradient,
     scale_invariance_in_the_gradient,
 };
-pub use state::{agrees_with, finite_stays_finite, state_survives_saving};
+pub use state::{agrees_with, deviation, finite_stays_finite, state_survives_saving};

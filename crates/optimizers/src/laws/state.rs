@@ -1,4 +1,4 @@
-use std::fmt::Debug;
+use std::{cell::Cell, fmt::Debug};
 
 use burn::{
     optim::{Optimizer, RecordState, StateSink, StateSource},
@@ -87,4 +87,33 @@ pub fn agrees_with<O: Optimizer + Debug>(
         let tolerance = ulps * f64::EPSILON * case.largest(&expected);
         equal(&expected, &case.run(optimizer), tolerance)
     })
+}
+
+/// How far paths are from the ones that `reference` computes, at most: in units in the last place of the largest number of
+/// the path, in the precision `dtype`.
+pub fn deviation<O: Optimizer + Debug>(
+    optimizers: impl Strategy<Value = O>,
+    reference: impl Fn(&O, &Case) -> Vec<Vec<f64>>,
+    dtype: FloatDType,
+) -> f64 {
+    let worst = Cell::new(0.0f64);
+    let all_seen = check(
+        "deviation",
+        optimizers,
+        cases(ordinary_number()),
+        |optimizer, case| {
+            let expected = reference(optimizer, case);
+            let unit = dtype.finfo().epsilon * case.largest(&expected).max(f64::MIN_POSITIVE);
+            let actual = case.run_in(optimizer, dtype);
+            for (expected, actual) in expected.iter().flatten().zip(actual.iter().flatten()) {
+                worst.set(worst.get().max((expected - actual).abs() / unit));
+            }
+            Ok(())
+        },
+    );
+    if all_seen.is_ok() {
+        worst.get()
+    } else {
+        f64::INFINITY
+    }
 }
