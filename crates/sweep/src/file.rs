@@ -18,12 +18,15 @@ pub(crate) const SEED: &str = "training.seed";
 /// [axes]
 /// schedule.warmup = [10, 100, 1000]
 /// ```
+///
+/// Several `[[axes]]` are several grids around one base, one after the other: each optimizer with learning rates of its own.
 #[derive(Clone, Debug)]
 pub struct SweepFile {
     /// The sweep's name, and its directory's below `results`.
     pub name: String,
     pub(crate) base: Node,
-    pub(crate) axes: Vec<Axis>,
+    /// One or more grids, each of its axes.
+    pub(crate) grids: Vec<Vec<Axis>>,
     pub(crate) seeds: Vec<Node>,
 }
 
@@ -62,11 +65,11 @@ impl SweepFile {
                     .help("the keys of a sweep are `name`, `base`, `axes` and `seeds`; a recipe's keys stand in `[base]`"));
             }
         }
-        let axes = axes(node)?;
+        let grids = grids(node)?;
         let mut base = base(node, directory)?;
         for assignment in assignments {
             for (key, value) in assignment.leaves() {
-                if axes.iter().any(|axis| axis.key == key) {
+                if grids.iter().flatten().any(|axis| axis.key == key) {
                     return Err(ConfigError::at(
                         &value.key,
                         format!("{key} is an axis of this sweep"),
@@ -80,7 +83,7 @@ impl SweepFile {
         Ok(Self {
             name: name(node)?,
             base,
-            axes,
+            grids,
             seeds: seeds(node)?,
         })
     }
@@ -95,13 +98,19 @@ impl SweepFile {
         }
         table.insert("base".to_owned(), self.base.to_value());
         let text = toml::to_string(&table).unwrap_or_default();
+        let header = if self.grids.len() > 1 {
+            "[[axes]]"
+        } else {
+            "[axes]"
+        };
         // The order of the axes is the order of the trials, and a table would sort them.
-        let axes: Vec<String> = self
-            .axes
-            .iter()
-            .map(|axis| format!("{} = {}\n", axis.key, list(&axis.values)))
-            .collect();
-        format!("{text}\n[axes]\n{}", axes.concat())
+        let grid = |grid: &Vec<Axis>| {
+            let axes = grid
+                .iter()
+                .map(|axis| format!("{} = {}\n", axis.key, list(&axis.values)));
+            format!("\n{header}\n{}", axes.collect::<String>())
+        };
+        text + &self.grids.iter().map(grid).collect::<String>()
     }
 }
 
@@ -143,21 +152,33 @@ fn base(node: &Node, directory: &Path) -> Result<Node, ConfigError> {
     }
 }
 
-fn axes(node: &Node) -> Result<Vec<Axis>, ConfigError> {
+fn grids(node: &Node) -> Result<Vec<Vec<Axis>>, ConfigError> {
     let Some(axes) = node.get("axes") else {
-        return Ok(Vec::new());
+        return Ok(vec![Vec::new()]);
     };
+    match &axes.kind {
+        NodeKind::Table(_) => Ok(vec![grid(axes)?]),
+        NodeKind::Array(grids) if !grids.is_empty() => grids.iter().map(grid).collect(),
+        _ => Err(no_grid(axes)),
+    }
+}
+
+fn grid(axes: &Node) -> Result<Vec<Axis>, ConfigError> {
     if !matches!(axes.kind, NodeKind::Table(_)) {
-        return Err(ConfigError::at(
-            &axes.place,
-            "axes is no table",
-            "expected [axes]",
-        ));
+        return Err(no_grid(axes));
     }
     axes.leaves()
         .into_iter()
         .map(|(key, value)| axis(key, value))
         .collect()
+}
+
+fn no_grid(axes: &Node) -> ConfigError {
+    ConfigError::at(
+        &axes.place,
+        "axes is no table",
+        "expected [axes], or [[axes]] for several grids",
+    )
 }
 
 fn axis(key: String, value: &Node) -> Result<Axis, ConfigError> {

@@ -70,7 +70,7 @@ impl Plan {
         Ok(Self {
             name: file.name.clone(),
             toml: file.to_toml(),
-            axes: file.axes.iter().map(|axis| axis.key.clone()).collect(),
+            axes: keys(file),
             base: base(file, &trials),
             trials,
         })
@@ -89,20 +89,38 @@ impl Trial {
     }
 }
 
-/// The grid, the last axis fastest, and the seeds faster still.
-fn points(file: &SweepFile) -> Vec<Vec<(&str, &Node)>> {
-    let mut points = vec![Vec::new()];
-    let axes = file.axes.iter().map(|axis| (axis.key.as_str(), &axis.values));
-    let seeds = (!file.seeds.is_empty()).then_some((SEED, &file.seeds));
-    for (key, values) in axes.chain(seeds) {
-        let extend = |point: Vec<_>| {
-            values
-                .iter()
-                .map(move |value| point.iter().copied().chain([(key, value)]).collect())
-        };
-        points = points.into_iter().flat_map(extend).collect();
+/// The keys that vary, in the order of writing.
+fn keys(file: &SweepFile) -> Vec<String> {
+    let mut keys: Vec<String> = Vec::new();
+    for axis in file.grids.iter().flatten() {
+        if !keys.contains(&axis.key) {
+            keys.push(axis.key.clone());
+        }
     }
-    points
+    keys
+}
+
+/// The grids one after the other, in each the last axis fastest, and the seeds faster still.
+fn points(file: &SweepFile) -> Vec<Vec<(&str, &Node)>> {
+    let seeds = (!file.seeds.is_empty()).then_some((SEED, &file.seeds));
+    let mut all = Vec::new();
+    for axes in &file.grids {
+        let mut points = vec![Vec::new()];
+        for (key, values) in axes
+            .iter()
+            .map(|axis| (axis.key.as_str(), &axis.values))
+            .chain(seeds)
+        {
+            let extend = |point: Vec<_>| {
+                values
+                    .iter()
+                    .map(move |value| point.iter().copied().chain([(key, value)]).collect())
+            };
+            points = points.into_iter().flat_map(extend).collect();
+        }
+        all.extend(points);
+    }
+    all
 }
 
 /// The configuration of the base recipe where the grid holds it, else of the first trial.

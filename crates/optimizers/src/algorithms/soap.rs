@@ -102,7 +102,7 @@ impl Optimizer for Soap {
 
         let m_hat = state.to_eigenbasis(state.first_moment.clone()) / at.correction(self.beta1);
         let v_hat = state.second_moment.clone() / at.correction(self.beta2);
-        let step = state.from_eigenbasis(m_hat / (v_hat.sqrt() + self.eps));
+        let step = state.out_of_eigenbasis(m_hat / (v_hat.sqrt() + self.eps));
         let decay = theta.clone() * self.weight_decay;
         let theta = theta - (step + decay) * lr;
 
@@ -164,7 +164,7 @@ impl<const D: usize> SoapState<D> {
     }
 
     /// `p x q^T`.
-    fn from_eigenbasis(&self, x: Tensor<D>) -> Tensor<D> {
+    fn out_of_eigenbasis(&self, x: Tensor<D>) -> Tensor<D> {
         let x = match &self.left_vectors {
             Some(p) => p.clone().matmul(x),
             None => x,

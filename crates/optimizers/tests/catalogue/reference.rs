@@ -3,6 +3,11 @@
 //! Exponential averages are written out as sums over all gradients so far, so that a recurrence of the rule under test is
 //! checked against what it stands for.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "the indices are the papers': steps and elements"
+)]
+
 use optimizers::{laws::Case, *};
 
 type Path = Vec<Vec<f64>>;

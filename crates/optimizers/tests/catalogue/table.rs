@@ -22,17 +22,17 @@ fn measured() -> BTreeMap<&'static str, Measured> {
     let deviations = deviations();
     let of = |name: &'static str| {
         let underscored = name.replace('-', "_");
-        let is = |other: &&str| **other == underscored;
+        let is = |other: &str| other == underscored;
         let deviation = deviations.iter().find(|(other, ..)| *other == underscored);
         let shared = SHARED.contains(&name);
         // Two laws of decay and of convergence each, and the agreement with the reference.
         let laws = OBEYED
             .iter()
-            .filter(|(_, algorithms)| algorithms.iter().any(|a| is(&a)))
+            .filter(|(_, algorithms)| algorithms.iter().any(|a| is(a)))
             .count()
-            + 2 * usize::from(decoupled_decay::DECAY.iter().any(|a| is(&a)))
-            + 2 * usize::from(CONVERGE.iter().any(|a| is(&a)))
-            + usize::from(BOUNDED.iter().any(|a| is(&a)))
+            + 2 * usize::from(decoupled_decay::DECAY.iter().any(|a| is(a)))
+            + 2 * usize::from(CONVERGE.iter().any(|a| is(a)))
+            + usize::from(BOUNDED.iter().any(|a| is(a)))
             + usize::from(deviation.is_some());
         let numbers = [
             deviation.map(|d| d.1),
