@@ -61,8 +61,14 @@ impl Plan {
             if let Some(first) = seen.insert(hash.clone(), trials.len()) {
                 return Err(same_hash(&trials[first], &recipe, &point));
             }
+            // Tables and lists would make long names, and the hash tells trials apart.
+            let scalar = |key: &str| {
+                let value = point.iter().find(|(other, _)| *other == key);
+                value.is_some_and(|(_, value)| matches!(value.kind, NodeKind::Scalar(_)))
+            };
+            let named: Vec<_> = varied.iter().filter(|(key, _)| scalar(key)).cloned().collect();
             trials.push(Trial {
-                id: TrialId::new(hash, &varied),
+                id: TrialId::new(hash, &named),
                 recipe,
                 varied,
             });

@@ -44,6 +44,29 @@ fn the_last_axis_is_fastest_and_the_seeds_faster_still() {
 }
 
 #[test]
+fn several_grids_follow_one_another() {
+    let plan = plan(
+        "[[axes]]\noptimizer.name = ['sgd']\nschedule.lr = [0.1, 1.0]\n\
+         [[axes]]\noptimizer.name = ['muon']\noptimizer.groups = [[{ parameters = '*embedding*', lr_scale = 0.5 }]]",
+    );
+    let slugs: Vec<String> = plan
+        .trials
+        .iter()
+        .map(|t| t.id.to_string()[13..].to_owned())
+        .collect();
+    assert_eq!(slugs, ["name=sgd-lr=0.1", "name=sgd-lr=1.0", "name=muon"]);
+    assert_eq!(plan.axes, ["optimizer.name", "schedule.lr", "optimizer.groups"]);
+    assert_eq!(plan.trials[2].recipe.optimizer.groups[0].lr_scale, 0.5);
+    // Written out, it is the same sweep.
+    let again = SweepFile::from_node(
+        &Node::parse("sweep.toml", &plan.toml).unwrap(),
+        Path::new("."),
+        &[],
+    );
+    assert_eq!(hashes(&Plan::new(&again.unwrap()).unwrap()), hashes(&plan));
+}
+
+#[test]
 fn quoted_and_dotted_axes_are_the_same() {
     let dotted = plan("[axes]\nmodel.dropout = [0.0, 0.1]");
     let quoted = plan("[axes]\n\"model.dropout\" = [0.0, 0.1]");

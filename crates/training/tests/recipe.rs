@@ -72,6 +72,9 @@ fn every_mistake_is_shown_where_it_was_made() {
         ("a table for a number", "[training.steps]\nmany = 1"),
         ("dropout of one", "[model]\ndropout = 1.0"),
         ("negative", "[optimizer]\nclip = -1"),
+        ("no pattern", "[[optimizer.groups]]\nparameters = \"[bias\""),
+        ("unknown key of a group", "[[optimizer.groups]]\nlrscale = 2"),
+        ("a beta of one", "[optimizer]\nname = \"adam\"\nbeta2 = 1.0"),
         ("heads do not divide width", "[model]\nwidth = 100\nheads = 7"),
         (
             "warm-up longer than the run",

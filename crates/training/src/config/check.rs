@@ -9,7 +9,7 @@ type Object = Map<String, Json>;
 /// and names.
 ///
 /// Of JSON Schema it knows what those structs need: objects, whose variants are told apart by a constant `name`,
-/// scalars with bounds, choices, and references. `path` is the dotted key of `node`, empty at the root.
+/// arrays, scalars with bounds, choices, and references. `path` is the dotted key of `node`, empty at the root.
 ///
 /// # Errors
 /// The first key or value that does not fit, with its place, what was expected, and the nearest valid name.
@@ -42,6 +42,10 @@ impl<'a> Checker<'a> {
                 self.check_table(node, entries, path, schema)
             }
             NodeKind::Scalar(value) => check_scalar(node, value, path, schema),
+            NodeKind::Array(items) if expects(schema, "array") => match schema.get("items") {
+                Some(schema) => items.iter().try_for_each(|item| self.check(item, path, schema)),
+                None => Ok(()),
+            },
             _ => Err(wrong_type(node, path, schema)),
         }
     }
