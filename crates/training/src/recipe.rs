@@ -4,7 +4,7 @@ use data::DataConfig;
 use losses::LossConfig;
 use model::ModelConfig;
 use optimizers::OptimizerConfig;
-use schedulers::{Schedule, ScheduleConfig};
+use schedulers::{Run, Schedule, ScheduleConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -151,15 +151,15 @@ impl Recipe {
         })?;
         self.training.accumulate = Some(self.micro_steps_from_batch_tokens(node)?);
         self.training.batch_tokens = None;
-        let steps = self.training.steps;
-        self.schedule.build(steps).map_err(|e| {
+        let run = self.run();
+        self.schedule.build(run).map_err(|e| {
             fault(
                 &format!("schedule.{}", e.key()),
                 e.to_string(),
                 e.cure().to_owned(),
             )
         })?;
-        self.schedule = self.schedule.resolved(steps);
+        self.schedule = self.schedule.resolved(run);
         Ok(self)
     }
 
@@ -218,7 +218,14 @@ impl Recipe {
     /// # Errors
     /// Where the recipe was not resolved and its schedule contradicts itself.
     pub fn schedule(&self) -> Result<Schedule, schedulers::ScheduleError> {
-        self.schedule.build(self.training.steps)
+        self.schedule.build(self.run())
+    }
+
+    fn run(&self) -> Run {
+        Run {
+            steps: self.training.steps,
+            batch_tokens: self.tokens_per_step(),
+        }
     }
 
     /// The resolved recipe as TOML, every key written out.
