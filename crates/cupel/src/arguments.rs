@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use training::{DeviceName, config::Node};
 
 /// Trains GPT-2-style language models, sweeps their recipes, and compares them.
@@ -21,6 +21,10 @@ pub enum Command {
     Compare(CompareArguments),
     /// Check which devices this build and this machine have, and what is missing.
     Devices,
+    /// List what recipes can name.
+    List(ListArguments),
+    /// Show what a recipe means.
+    Show(ShowArguments),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +71,42 @@ pub struct CompareArguments {
     /// The column to sort the table by.
     #[arg(long, value_name = "COLUMN", default_value = "rank")]
     pub sort: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// What to list.
+    pub what: Catalogue,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Catalogue {
+    /// Every optimizer, its hyper-parameters and their defaults.
+    Optimizers,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    #[command(subcommand)]
+    pub what: Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Show {
+    /// Draw the learning rate over the steps, and write it as CSV.
+    Schedule(ShowScheduleArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ShowScheduleArguments {
+    /// The recipe, a TOML file.
+    pub recipe: PathBuf,
+    /// Set a key of the recipe, such as schedule.name=wsd; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The CSV file [default: schedule.csv in results/ and the recipe file's name].
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Parses every `--set`.

@@ -16,7 +16,7 @@ use std::{process::ExitCode, sync::atomic::AtomicBool};
 
 use clap::Parser;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, Show};
 
 /// The training step allocates and frees hundreds of large tensors; mimalloc keeps their pages.
 #[global_allocator]
@@ -32,6 +32,10 @@ fn main() -> ExitCode {
         Command::Sweep(arguments) => commands::sweep(&arguments, &STOP),
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Devices => commands::devices(),
+        Command::List(arguments) => Ok(commands::list(arguments.what)),
+        Command::Show(arguments) => match arguments.what {
+            Show::Schedule(arguments) => commands::show_schedule(&arguments),
+        },
     };
     outcome.unwrap_or_else(|report| {
         eprintln!("{report:?}");

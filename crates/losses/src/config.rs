@@ -67,4 +67,12 @@ impl LossConfig {
             ..CrossEntropy::default()
         }
     }
+
+    /// Whether this is the plain negative log-likelihood, of which the exponential is a perplexity.
+    pub fn is_likelihood(&self) -> bool {
+        match self {
+            Self::CrossEntropy(loss) => loss.label_smoothing == 0.0 && loss.z_loss == 0.0,
+            Self::Mse => false,
+        }
+    }
 }

@@ -71,6 +71,13 @@ impl Gpt2 {
     /// Shapes: `tokens` `[batch, context]`, with at most the model's context; gives `[batch * context, vocabulary]`,
     /// sequence by sequence.
     pub fn logits(&self, tokens: Tensor<2, Int>, mode: Mode) -> Tensor<2> {
+        kernels::linear_tied(self.hidden(tokens, mode), self.token_embedding.val())
+    }
+
+    /// The last hidden states, of which the product with the token embedding is the [`logits`](Self::logits).
+    ///
+    /// Shapes: `tokens` `[batch, context]`; gives `[batch * context, width]`.
+    pub fn hidden(&self, tokens: Tensor<2, Int>, mode: Mode) -> Tensor<2> {
         let [batch, context] = tokens.dims();
         let shape = AttentionShape {
             batch,
@@ -85,7 +92,7 @@ impl Gpt2 {
         for block in &self.blocks {
             x = block.forward(x, shape, dropout);
         }
-        kernels::linear_tied(self.final_norm.forward(x), self.token_embedding.val())
+        self.final_norm.forward(x)
     }
 
     /// Token embedding plus position embedding: `[batch, context]` to `[batch * context, width]`.

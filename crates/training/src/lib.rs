@@ -18,7 +18,7 @@ mod trainer;
 pub use curve::read as read_curve;
 pub use device::{DeviceError, DeviceName};
 pub use recipe::{Recipe, TrainingConfig};
-pub use records::{CurveRow, Status, TrialFiles, TrialResult};
+pub use records::{CurveRow, Status, TrialFiles, TrialResult, write_atomically};
 pub use run::{Outcome, RunError, run};
 pub use trainer::{Step, Trainer, TrainerError};
 

@@ -231,7 +231,7 @@ impl Run<'_> {
             grad_norm: now.and_then(|now| finite(now.grad_norm)),
             tokens_per_second,
         };
-        log(&row);
+        log(&row, self.recipe.loss.is_likelihood());
         self.curve.push(&row).map_err(at(&self.files.curve()))
     }
 
@@ -365,10 +365,15 @@ fn describe(recipe: &Recipe, device: DeviceName, dataset: &Dataset, trainer: &Tr
 }
 
 /// `step 100  loss 2.3456  perplexity 10.44  val_loss 2.4000  lr 1.00e-3  grad_norm 0.412  tokens/s 9500`.
-fn log(row: &CurveRow) {
+///
+/// The perplexity of the training loss only where that is the negative log-likelihood.
+fn log(row: &CurveRow, likelihood: bool) {
     let mut line = format!("step {:<6}", row.step);
     if let Some(loss) = row.train_loss {
-        line += &format!("  loss {loss:.4}  perplexity {:<8.2}", losses::perplexity(loss));
+        line += &format!("  loss {loss:.4}");
+        if likelihood {
+            line += &format!("  perplexity {:<8.2}", losses::perplexity(loss));
+        }
     }
     if let (Some(lr), Some(norm)) = (row.lr, row.grad_norm) {
         line += &format!("  lr {lr:.2e}  grad_norm {norm:.3}");

@@ -4,6 +4,7 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData},
 };
 use data::{Batch, BatchShape, DataError, Dataset, Position};
+use losses::{LossConfig, TokenAverage};
 use model::{Gpt2, Mode, ModelError};
 use optimizers::{Optimizer, ParameterPath, PatternError};
 use rand_chacha::{
@@ -26,7 +27,7 @@ pub struct Trainer {
 /// What one step saw.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// The loss on the step's tokens before its update, nats per token.
+    /// What training minimises, on the step's tokens before its update, per token; in nats where that is cross-entropy.
     pub loss: f64,
     /// The global norm of the gradient before clipping.
     pub grad_norm: f64,
@@ -115,7 +116,9 @@ impl Trainer {
             };
             self.seed_dropout(at);
             let batch = dataset.train().batch(self.batch_shape(), at)?;
-            let loss = self.loss(&self.model, &batch, Mode::Training) / accumulate as f64;
+            // Every micro-batch has as many tokens, so the mean over all of them is the mean of the means.
+            let tokens = batch.targets.len() as u64 * accumulate;
+            let loss = self.loss(&self.recipe.loss, &self.model, &batch, Mode::Training) / tokens as f64;
             loss_sum += loss.clone().into_scalar::<f64>();
             gradients.accumulate(
                 &self.model,
@@ -135,33 +138,34 @@ impl Trainer {
         Ok(result)
     }
 
-    /// The loss on the fixed validation batches, nats per token: the sum over all their tokens, divided once.
+    /// The cross-entropy on the fixed validation batches, nats per token, whatever training minimises: the sum over all
+    /// their tokens, divided once.
     ///
     /// # Errors
     /// Where the validation text is too short for the context.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<f64, TrainerError> {
         let model = self.optimizer.averaged(self.model.valid());
-        let (mut sum, mut tokens) = (0.0, 0);
+        let loss = LossConfig::CrossEntropy(self.recipe.loss.reported());
+        let mut average = TokenAverage::default();
         let wanted = usize::try_from(self.recipe.training.eval_tokens).unwrap_or(usize::MAX);
         for batch in dataset
             .validation()
             .evaluation_batches(self.batch_shape(), wanted)?
         {
-            let count = batch.targets.len();
-            sum += self.loss(&model, &batch, Mode::Evaluation).into_scalar::<f64>() * count as f64;
-            tokens += count;
+            let sum = self.loss(&loss, &model, &batch, Mode::Evaluation);
+            average.add(sum.into_scalar(), batch.targets.len());
         }
-        Ok(sum / tokens as f64)
+        Ok(average.mean())
     }
 
-    /// The mean loss of a batch, `[1]`.
-    fn loss(&self, model: &Gpt2, batch: &Batch, mode: Mode) -> Tensor<1> {
+    /// The loss of a batch, summed over its tokens: `[1]`.
+    fn loss(&self, loss: &LossConfig, model: &Gpt2, batch: &Batch, mode: Mode) -> Tensor<1> {
         let device = model.token_embedding.device();
-        let count = batch.targets.len();
         let inputs = TensorData::new(batch.inputs.clone(), [batch.sequences, batch.context]);
-        let targets = TensorData::new(batch.targets.clone(), [count]);
-        let logits = model.logits(Tensor::<2, Int>::from_data(inputs, &device), mode);
-        losses::cross_entropy_sum(logits, Tensor::from_data(targets, &device)) / count as f64
+        let targets = TensorData::new(batch.targets.clone(), [batch.targets.len()]);
+        let hidden = model.hidden(Tensor::<2, Int>::from_data(inputs, &device), mode);
+        let targets = Tensor::from_data(targets, &device);
+        loss.sum_from_hidden(hidden, model.token_embedding.val(), targets)
     }
 
     fn batch_shape(&self) -> BatchShape {

@@ -56,7 +56,8 @@ pub fn stop_on_signals(stop: &'static AtomicBool) -> miette::Result<()> {
     .wrap_err("cannot listen for signals")
 }
 
-fn default_out(recipe: &Path) -> PathBuf {
+/// The directory of a recipe's trial where none is given.
+pub fn default_out(recipe: &Path) -> PathBuf {
     Path::new("results").join(recipe.file_stem().unwrap_or(recipe.as_os_str()))
 }
 
