@@ -42,7 +42,7 @@ pub struct CrossEntropy {
     #[serde(skip_serializing_if = "is_zero")]
     #[schemars(range(min = 0.0))]
     pub z_loss: f64,
-    /// Vocabulary entries whose logits exist at a time, which bounds their memory to [tokens, chunk]; 0, or left out,
+    /// Vocabulary entries whose logits exist at a time, which bounds their memory to `[tokens, chunk]`; 0, or left out,
     /// means all of them.
     #[serde(skip_serializing_if = "is_zero")]
     pub chunk: usize,

@@ -2,7 +2,8 @@
 //! in f64 from f32 inputs.
 #![allow(
     clippy::unwrap_used,
-    reason = "a test that unwraps an error has failed, as it should"
+    clippy::print_stdout,
+    reason = "a test that unwraps an error has failed, as it should, and `--nocapture` shows the worst errors"
 )]
 
 mod common;

@@ -91,7 +91,7 @@ def main(directory):
     directory.mkdir(parents=True, exist_ok=True)
     for name, cases in [("cross_entropy", cross_entropy), ("mse", mse)]:
         generator = torch.Generator().manual_seed(0)
-        # Without the build, "+cpu" or "+cu128", for it computes the same.
+        # Without the build, "+cpu" or "+cu128": only the version is pinned.
         version = torch.__version__.split("+")[0]
         lines = ",\n".join(json.dumps(case) for case in cases(generator))
         text = f'{{"torch": "{version}", "cases": [\n{lines}\n]}}\n'
