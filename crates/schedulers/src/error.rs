@@ -117,7 +117,7 @@ impl ScheduleError {
             Self::DecayEndsInWarmup { .. } => "raise schedule.decay_steps, or shorten schedule.warmup",
             Self::DecayBeginsInWarmup { .. } => "lower schedule.decay_fraction, or shorten schedule.warmup",
             Self::FloorAbovePeak { .. } => "lower schedule.min_lr, or leave it out for a tenth of lr",
-            Self::OutOfRange { .. } => "give a finite number, such as 6e-4",
+            Self::OutOfRange { .. } => "give a number in that range",
             Self::Zero { .. } => "give a whole number from 1 up",
             Self::MilestonesDoNotRise { .. } => "sort schedule.milestones, and name every step once",
             Self::NoParts => "give schedule.parts at least one part, such as { name = 'constant' }",
