@@ -19,7 +19,7 @@ pub fn show_schedule(arguments: &ShowScheduleArguments) -> miette::Result<ExitCo
     let recipe = Recipe::read(&arguments.recipe, &assignments(&arguments.set)?)?;
     let schedule = recipe.schedule().into_diagnostic()?;
     let rates: Vec<f64> = (0..recipe.training.steps).map(|step| schedule.lr(step)).collect();
-    println!("{}", picture(&rates));
+    print!("{}", picture(&rates));
     println!("{}", in_words(&rates));
 
     let out = arguments
@@ -46,7 +46,14 @@ fn picture(rates: &[f64]) -> String {
         .with_x_label("step")
         .with_y_label("lr")
         .with_show_grid(false);
-    TerminalBackend::new(COLUMNS, ROWS).render_scene(&render_multiple(plots, layout))
+    let scene = render_multiple(plots, layout);
+    let picture = TerminalBackend::new(COLUMNS, ROWS).render_scene(&scene);
+    // One curve needs no colour, and the scene's black would not show on a dark terminal.
+    let plain = console::strip_ansi_codes(&picture);
+    plain
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 /// `lr 1.00e-5 at step 0, 1.00e-3 at its highest (step 99), 1.00e-4 at step 1999`.
