@@ -228,3 +228,39 @@ fn a_single_recipe_trains_and_goes_into_the_comparison() {
     let table = said(&place.run(&["compare", "results/recipe"]));
     assert!(table.contains("perplexity"), "{table}");
 }
+
+#[test]
+fn the_optimizers_are_listed_with_their_defaults() {
+    let output = Place::new().run(&["list", "optimizers"]);
+    assert!(output.status.success());
+    insta::assert_snapshot!("optimizers", said(&output));
+}
+
+#[test]
+fn a_schedule_is_drawn_and_written() {
+    let place = Place::new();
+    place.write(
+        "recipe.toml",
+        "model.preset = 'tiny'\nschedule = { name = 'wsd', lr = 1e-3, warmup = 20 }\n\
+         training = { steps = 200, accumulate = 1 }",
+    );
+    let output = place.run(&["show", "schedule", "recipe.toml"]);
+    assert!(output.status.success(), "{}", said(&output));
+    insta::assert_snapshot!("schedule", said(&output));
+    let csv = fs::read_to_string(place.path("results/recipe/schedule.csv")).unwrap();
+    let rows: Vec<(u64, f64)> = csv
+        .lines()
+        .skip(1)
+        .map(|row| {
+            row.split_once(',')
+                .map(|(step, lr)| (step.parse().unwrap(), lr.parse().unwrap()))
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(rows.len(), 200);
+    assert_eq!(
+        (rows[0], rows[19], rows[160]),
+        ((0, 5e-5), (19, 1e-3), (160, 1e-3))
+    );
+    assert!(rows[199].1 > 0.0 && rows[199].1 < 1e-4);
+}

@@ -31,11 +31,11 @@ pub enum ClipBy {
 /// let mut gradients = GradientsParams::new();
 /// gradients.register(parameter.id, Tensor::<1>::from_floats([60.0, 80.0], &device));
 ///
-/// let clip = Clip { by: ClipBy::GlobalNorm, limit: 1.0 };
+/// let clip = Clip { by: ClipBy::GlobalNorm, limit: 50.0 };
 /// let (gradients, norm) = clip.apply(&parameter, gradients);
 /// assert_eq!(norm, 100.0); // before clipping
 /// let clipped = gradients.get::<1>(parameter.id).unwrap().into_data().try_to_vec::<f32>().unwrap();
-/// assert_eq!(clipped, [0.6, 0.8]);
+/// assert_eq!(clipped, [30.0, 40.0]);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clip {

@@ -132,6 +132,7 @@ pub fn read(path: &Path) -> Result<Tensors, TensorsError> {
 fn safetensors_type(dtype: DType) -> Option<Dtype> {
     match dtype {
         DType::F32 => Some(Dtype::F32),
+        DType::F64 => Some(Dtype::F64),
         DType::I64 => Some(Dtype::I64),
         _ => None,
     }
@@ -140,6 +141,7 @@ fn safetensors_type(dtype: DType) -> Option<Dtype> {
 fn burn_type(dtype: Dtype) -> Option<DType> {
     match dtype {
         Dtype::F32 => Some(DType::F32),
+        Dtype::F64 => Some(DType::F64),
         Dtype::I64 => Some(DType::I64),
         _ => None,
     }

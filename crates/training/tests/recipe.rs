@@ -46,6 +46,57 @@ fn micro_batches_follow_from_the_tokens_of_a_step() {
 }
 
 #[test]
+fn every_optimizer_schedule_and_loss_is_a_recipe_and_resolves_to_itself() {
+    let start = "model.preset = 'tiny'\ntraining = { steps = 100, accumulate = 1 }\n";
+    let optimizers = optimizers::Algorithm::CATALOGUE
+        .iter()
+        .map(|(name, _)| format!("optimizer.name = '{name}'\nschedule.warmup = 0"));
+    let schedules = [
+        "name = 'constant'",
+        "name = 'linear', min_lr = 0.0",
+        "name = 'cosine', warmup_shape = 'cosine'",
+        "name = 'cosine-restarts', period = 10, period_factor = 2",
+        "name = 'polynomial', power = 2.0",
+        "name = 'step', every = 10",
+        "name = 'multi-step', milestones = [10, 50]",
+        "name = 'exponential', gamma = 0.99",
+        "name = 'inverse-square-root', lr_scaling = 'square-root'",
+        "name = 'wsd', shape = 'one-minus-sqrt'",
+        "name = 'one-cycle'",
+        "name = 'sequence', parts = [{ name = 'constant', steps = 50 }, { name = 'cosine', lr = 1e-4 }]",
+    ]
+    .map(|schedule| format!("schedule = {{ warmup = 0, {schedule} }}"));
+    let losses = [
+        "name = 'mse'",
+        "label_smoothing = 0.1, z_loss = 1e-4, chunk = 100",
+    ]
+    .map(|loss| format!("schedule.warmup = 0\nloss = {{ {loss} }}"));
+    for text in optimizers.chain(schedules).chain(losses) {
+        let first = recipe(&format!("{start}{text}")).unwrap_or_else(|e| panic!("{text}: {}", report(&e)));
+        let again = recipe(&first.to_toml()).unwrap();
+        assert_eq!(first, again, "{text}");
+        assert!(first.schedule().unwrap().lr(99) > 0.0, "{text}");
+    }
+}
+
+#[test]
+fn the_learning_rate_follows_the_tokens_of_a_step() {
+    let lr = |rest: &str| {
+        let text = format!(
+            "model.preset = 'tiny'\nschedule = {{ name = 'constant', lr = 1e-3, warmup = 0{rest} }}\n\
+             training = {{ steps = 10, batch_size = 8, batch_tokens = 2048 }}"
+        );
+        recipe(&text).unwrap().schedule().unwrap().lr(5)
+    };
+    assert_eq!(lr(""), 1e-3);
+    assert_eq!(lr(", lr_scaling = 'linear', reference_batch_tokens = 512"), 4e-3);
+    assert_eq!(
+        lr(", lr_scaling = 'square-root', reference_batch_tokens = 512"),
+        2e-3
+    );
+}
+
+#[test]
 fn a_resolved_recipe_resolves_to_itself() {
     let first =
         recipe("model.preset = 'tiny'\nschedule = { name = 'linear', warmup = 5 }\ntraining.steps = 50")

@@ -167,6 +167,75 @@ fn rows_after_the_checkpoint_are_made_again() {
 }
 
 #[test]
+fn with_every_optimizer_a_trial_goes_on_from_its_checkpoint_bit_for_bit() {
+    let _turn = turn();
+    for (name, _) in optimizers::Algorithm::CATALOGUE {
+        let recipe = recipe(&[
+            &format!("optimizer.name={name}"),
+            "schedule={ lr = 1e-3, warmup = 5 }",
+            "training.keep_last=9",
+        ]);
+        let directory = tempfile::tempdir().unwrap();
+        finish(&recipe, directory.path());
+        let (rows, tensors) = (timeless(directory.path()), checkpoint(directory.path(), "latest"));
+        // As if it had been killed after step 14.
+        let checkpoints = directory.path().join("checkpoints");
+        fs::remove_file(directory.path().join("result.json")).unwrap();
+        for step in [21, 28, 30] {
+            fs::remove_dir_all(checkpoints.join(format!("step-{step:08}"))).unwrap();
+        }
+        fs::write(checkpoints.join("latest"), "step-00000014").unwrap();
+        finish(&recipe, directory.path());
+        assert_eq!(timeless(directory.path()), rows, "{name}");
+        assert_eq!(checkpoint(directory.path(), "latest"), tensors, "{name}");
+    }
+}
+
+#[test]
+fn any_loss_trains_and_evaluation_reports_cross_entropy() {
+    let _turn = turn();
+    let trial = |change: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        finish(&recipe(&[change]), directory.path());
+        timeless(directory.path())
+    };
+    let (plain, chunked) = (trial("loss.name=cross-entropy"), trial("loss.chunk=100"));
+    let (smoothed, mse) = (trial("loss.label_smoothing=0.2"), trial("loss.name=mse"));
+    for rows in [&plain, &chunked, &smoothed, &mse] {
+        assert!(rows.last().unwrap().val_loss < plain[0].val_loss);
+    }
+    // The same weights, whatever they will be trained for.
+    assert_eq!(
+        (smoothed[0].val_loss, mse[0].val_loss),
+        (plain[0].val_loss, plain[0].val_loss)
+    );
+    // A squared error of probabilities is at most 2; smoothing costs more than it takes, where the model knows little.
+    assert!(mse[0].train_loss.unwrap() < 2.0 && plain[0].train_loss.unwrap() > 4.0);
+    assert_ne!(smoothed[0].train_loss, plain[0].train_loss);
+    // The chunks' sums are rounded in another order: f32, over 256 entries and 16 rows.
+    for loss in [
+        |row: &CurveRow| row.train_loss.unwrap(),
+        |row: &CurveRow| row.val_loss.unwrap(),
+    ] {
+        let difference = (loss(&chunked[0]) - loss(&plain[0])).abs();
+        assert!(difference <= 256.0 * f64::from(f32::EPSILON) * loss(&plain[0]));
+    }
+}
+
+#[test]
+fn a_group_that_holds_nothing_is_refused() {
+    let recipe = recipe(&["optimizer.groups=[{ parameters = '*embeding*' }]"]);
+    let error = Trainer::new(&recipe, 256, &DeviceName::Flex.open().unwrap())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("*embeding*") && error.contains("token_embedding"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_diverged_trial_is_a_result() {
     let _turn = turn();
     let directory = tempfile::tempdir().unwrap();
