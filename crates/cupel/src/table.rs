@@ -17,14 +17,17 @@ where
     table
 }
 
-/// A comparison, its columns that are empty or zero all the way down left out, and what its losses are to be measured
+/// A comparison, its columns that are empty or zero all the way down, or hold tables, left out, and what its losses are to be measured
 /// against.
 pub fn comparison(comparison: &Comparison) -> String {
     let shown: Vec<usize> = (0..comparison.columns.len())
         .filter(|&column| {
             let count = ["diverged", "failed", "pending"].contains(&comparison.columns[column].as_str());
             let blank = |cell: &String| cell.is_empty() || (count && cell == "0");
-            comparison.rows.iter().any(|row| !blank(&row[column]))
+            // Tables and lists, such as parameter groups, are too long to read here.
+            let long = |cell: &String| cell.starts_with(['[', '{']);
+            let mut cells = comparison.rows.iter().map(|row| &row[column]);
+            cells.clone().any(|cell| !blank(cell)) && !cells.any(long)
         })
         .collect();
     // A key's last part is enough where no other key ends in it.
