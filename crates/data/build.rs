@@ -11,7 +11,9 @@ use cargo_metadata::MetadataCommand;
 const CRATES: [&str; 4] = ["burn-core", "burn-nn", "burn-optim", "burn-tensor"];
 
 fn main() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Asked for when it runs: a target directory that checkouts share may hold the script that another one compiled.
+    let root = env::var("CARGO_MANIFEST_DIR").expect("Cargo sets CARGO_MANIFEST_DIR for build scripts");
+    let root = Path::new(&root).join("../..");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", root.join("Cargo.lock").display());
 
