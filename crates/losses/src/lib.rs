@@ -2,6 +2,7 @@
 //!
 //! Losses are in nats per token. Averages are over tokens, never over means of batches of unequal size: sum first,
 //! divide once.
+#![doc = include_str!("../PARITY.md")]
 
 mod average;
 mod chunked;

@@ -46,6 +46,7 @@
 //!
 //! `lr_scaling` multiplies every lr by batch_tokens / reference_batch_tokens (linear, arXiv 1706.02677) or by
 //! its square root.
+#![doc = include_str!("../PARITY.md")]
 
 mod config;
 mod curves;
