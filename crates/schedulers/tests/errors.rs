@@ -278,3 +278,64 @@ fn a_decay_may_end_with_the_warm_up() {
         );
     }
 }
+
+#[test]
+fn the_cure_says_what_to_change() {
+    for (table, cure) in [
+        (
+            json!({"name": "constant", "warmup": 101}),
+            "shorten schedule.warmup, or lengthen training.steps",
+        ),
+        (
+            json!({"name": "one-cycle", "warmup": 5}),
+            "set schedule.warmup = 0",
+        ),
+        (
+            json!({"name": "linear", "warmup": 50, "decay_steps": 49}),
+            "raise schedule.decay_steps, or shorten schedule.warmup",
+        ),
+        (
+            json!({"name": "linear", "min_lr": 2.0}),
+            "lower schedule.min_lr, or leave it out for a tenth of lr",
+        ),
+        (
+            json!({"name": "step", "every": 0}),
+            "give a whole number from 1 up",
+        ),
+        // Of an error in a part, the part's cure.
+        (
+            json!({"name": "sequence", "parts": [{"name": "step", "every": 0}]}),
+            "give a whole number from 1 up",
+        ),
+    ] {
+        assert_eq!(
+            config(table.clone()).build(RUN).unwrap_err().cure(),
+            cure,
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn a_floor_may_be_the_peak_itself() {
+    let schedule = config(json!({"name": "cosine", "min_lr": 1.0}))
+        .build(RUN)
+        .unwrap();
+    assert_eq!(
+        (schedule.lr(0), schedule.lr(50), schedule.lr(200)),
+        (1.0, 1.0, 1.0)
+    );
+}
+
+/// The scaled peak that overflows may be that of a part.
+#[test]
+fn no_scaling_of_a_parts_peak_may_overflow() {
+    let table = |lr: f64| {
+        json!({
+            "name": "sequence", "lr_scaling": "linear", "reference_batch_tokens": 1,
+            "parts": [{"name": "constant", "lr": lr}],
+        })
+    };
+    assert!(config(table(1e300)).build(RUN).is_ok());
+    assert_eq!(config(table(1e304)).build(RUN).unwrap_err().key(), "lr");
+}
