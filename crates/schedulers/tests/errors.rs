@@ -327,6 +327,22 @@ fn a_floor_may_be_the_peak_itself() {
     );
 }
 
+#[test]
+fn a_fall_may_begin_where_the_warm_up_ends() {
+    let schedule = config(json!({"name": "wsd", "warmup": 40, "decay_fraction": 0.6}))
+        .build(RUN)
+        .unwrap();
+    assert_eq!(
+        (
+            schedule.lr(39),
+            schedule.lr(40),
+            schedule.lr(70),
+            schedule.lr(100)
+        ),
+        (1.0, 1.0, 0.5, 0.0)
+    );
+}
+
 /// The scaled peak that overflows may be that of a part.
 #[test]
 fn no_scaling_of_a_parts_peak_may_overflow() {

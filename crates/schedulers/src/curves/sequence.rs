@@ -60,11 +60,12 @@ impl Sequence {
 
     pub(crate) fn check(&self, whole: &Span) -> Result<(), ScheduleError> {
         whole.check_no_warmup("sequence")?;
-        let last = self.parts.len().checked_sub(1).ok_or(ScheduleError::NoParts)?;
-        for (index, part) in self.parts.iter().enumerate() {
-            if part.steps.is_none() && index < last {
-                return Err(ScheduleError::PartWithoutSteps { index });
-            }
+        if self.parts.is_empty() {
+            return Err(ScheduleError::NoParts);
+        }
+        // The last part has got its steps when the defaults were written out.
+        if let Some(index) = self.parts.iter().position(|part| part.steps.is_none()) {
+            return Err(ScheduleError::PartWithoutSteps { index });
         }
         for (index, (Place { start, span }, decay)) in self.places(whole).enumerate() {
             // A start that has saturated lies outside every run as well.
