@@ -7,11 +7,13 @@
 //! matrix product a layer instead of a small one for every sequence.
 
 mod attention;
+pub mod cpu;
 mod dropout;
 mod linear;
 mod loss;
 mod normalisation;
 
+pub use cpu::dropout::Dropout;
 pub use attention::{AttentionShape, causal_attention};
 pub use dropout::{dropout, dropout_add};
 pub use linear::{gelu, linear, linear_tied};

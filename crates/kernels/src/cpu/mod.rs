@@ -1,0 +1,7 @@
+//! The operations on slices of `f32`: row-major, contiguous, without Burn.
+//!
+//! What the fused operations on Flex are made of. SIMD is chosen at run time, work is shared by rayon's current pool, and
+//! every result is the same bits in every run, since work is split by shape and summed in a fixed order.
+
+pub mod dropout;
+mod math;
