@@ -33,7 +33,7 @@ impl CrossEntropy {
         targets: Tensor<1, Int>,
     ) -> Tensor<1> {
         if self.chunk == 0 {
-            return self.sum(kernels::linear_tied(hidden, output), targets);
+            return self.sum(self.operations.linear_tied(hidden, output), targets);
         }
         let pass = Pass::new(
             self,
@@ -143,7 +143,7 @@ impl<'a> Pass<'a> {
 
     /// The logits of some rows of `output`: `[tokens, rows]`.
     fn logits(&self, rows: Tensor<2>) -> Tensor<2> {
-        kernels::linear_tied(self.hidden.clone(), rows)
+        self.loss.operations.linear_tied(self.hidden.clone(), rows)
     }
 
     /// The row of `output` at every target, mixed with the mean row by the smoothing: `[tokens, width]`.

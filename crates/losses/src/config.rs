@@ -1,4 +1,5 @@
 use burn::tensor::{Int, Tensor};
+use kernels::Operations;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,8 @@ impl LossConfig {
         }
     }
 
-    /// What training minimises, summed over the tokens, from the decoder's last hidden states.
+    /// What training minimises, summed over the tokens, from the decoder's last hidden states, computed by
+    /// `operations`.
     ///
     /// Shapes: `hidden` `[tokens, width]`; `output` `[vocabulary, width]`, whose product with them is the logits;
     /// `targets` `[tokens]`; gives `[1]`.
@@ -50,10 +52,17 @@ impl LossConfig {
         hidden: Tensor<2>,
         output: Tensor<2>,
         targets: Tensor<1, Int>,
+        operations: Operations,
     ) -> Tensor<1> {
         match self {
-            Self::CrossEntropy(loss) => loss.sum_from_hidden(hidden, output, targets),
-            Self::Mse => self.sum(kernels::linear_tied(hidden, output), targets),
+            Self::CrossEntropy(loss) => {
+                let loss = CrossEntropy {
+                    operations,
+                    ..loss.clone()
+                };
+                loss.sum_from_hidden(hidden, output, targets)
+            }
+            Self::Mse => self.sum(operations.linear_tied(hidden, output), targets),
         }
     }
 

@@ -1,4 +1,5 @@
 use burn::tensor::{Bool, Int, Tensor};
+use kernels::Operations;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,9 @@ pub struct CrossEntropy {
     /// means all of them.
     #[serde(skip_serializing_if = "is_zero")]
     pub chunk: usize,
+    /// How the operations are computed.
+    #[serde(skip)]
+    pub operations: Operations,
 }
 
 /// A key at its default stays out of resolved recipes, whose hashes are older than the key.
@@ -60,7 +64,7 @@ impl CrossEntropy {
     pub fn per_token(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
         let tokens = targets.dims()[0];
         let (targets, ignored) = self.without_ignored(targets);
-        let nll = kernels::cross_entropy(logits.clone(), targets.clone());
+        let nll = self.operations.cross_entropy(logits.clone(), targets.clone());
         let mut loss = nll.clone();
         // Both terms follow from the negative log-likelihood and the target's logit, x[y], without another softmax:
         // mean(-log p) = nll + x[y] - mean(x) and log sum e^x = nll + x[y].

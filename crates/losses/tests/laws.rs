@@ -8,6 +8,7 @@ mod common;
 
 use burn::tensor::{Device, Tensor};
 use common::{Bounds, ROUNDING, integers, matrix, numbers};
+use kernels::Operations;
 use losses::{CrossEntropy, LossConfig, TokenAverage, mse, perplexity, top_1_accuracy};
 use proptest::prelude::*;
 
@@ -30,6 +31,7 @@ fn with_everything(chunk: usize) -> CrossEntropy {
         label_smoothing: 0.1,
         z_loss: 1e-4,
         chunk,
+        ..CrossEntropy::default()
     }
 }
 
@@ -184,7 +186,7 @@ fn the_configured_loss_is_the_one_that_it_names() {
         let expected = numbers(expected);
         assert_eq!(numbers(config.sum(hidden(), targets())), expected);
         assert_eq!(
-            numbers(config.sum_from_hidden(hidden(), unit(), targets())),
+            numbers(config.sum_from_hidden(hidden(), unit(), targets(), Operations::default())),
             expected
         );
     }

@@ -113,7 +113,7 @@ fn cross_entropy_is_pytorchs() {
             ignore_index: case.ignore_index,
             label_smoothing: case.label_smoothing,
             z_loss: case.z_loss,
-            chunk: 0,
+            ..CrossEntropy::default()
         };
         let batch = &case.batch;
         let bounds = batch.bounds();

@@ -66,7 +66,7 @@ fn options() -> impl Strategy<Value = CrossEntropy> {
                 ignore_index: ignoring.then_some(IGNORED),
                 label_smoothing: if smoothed { label_smoothing } else { 0.0 },
                 z_loss: if with_z { z_loss } else { 0.0 },
-                chunk: 0,
+                ..CrossEntropy::default()
             },
         )
 }

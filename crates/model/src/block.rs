@@ -1,5 +1,5 @@
 use burn::{module::Module, tensor::Tensor};
-use kernels::AttentionShape;
+use kernels::{AttentionShape, Dropout, Operations};
 
 use crate::{
     ModelConfig,
@@ -9,6 +9,11 @@ use crate::{
 
 /// The deviation of GPT-2's initial weights.
 pub(crate) const DEVIATION: f64 = 0.02;
+
+/// The places of a block's dropout masks.
+const ATTENTION_WEIGHTS: u64 = 0;
+const ATTENTION_BRANCH: u64 = 1;
+const MLP_BRANCH: u64 = 2;
 
 /// One block of the decoder: `x + attention(norm(x))`, then `x + mlp(norm(x))`.
 #[derive(Module, Debug)]
@@ -63,12 +68,38 @@ impl Block {
     }
 
     /// Shapes: `[batch * context, width]` to the same.
-    pub fn forward(&self, x: Tensor<2>, shape: AttentionShape, dropout: f64) -> Tensor<2> {
-        let qkv = self.attention.qkv.forward(self.attention_norm.forward(x.clone()));
-        let mixed = kernels::causal_attention(qkv, shape, dropout);
-        let x = kernels::dropout_add(self.attention.output.forward(mixed), x, dropout);
+    pub fn forward(
+        &self,
+        x: Tensor<2>,
+        shape: AttentionShape,
+        dropout: Dropout,
+        operations: Operations,
+    ) -> Tensor<2> {
+        let x = self.attend(x, shape, dropout, operations);
+        self.perceive(x, dropout, operations)
+    }
 
-        let hidden = kernels::gelu(self.mlp.input.forward(self.mlp_norm.forward(x.clone())));
-        kernels::dropout_add(self.mlp.output.forward(hidden), x, dropout)
+    /// `x + attention(norm(x))`.
+    fn attend(
+        &self,
+        x: Tensor<2>,
+        shape: AttentionShape,
+        dropout: Dropout,
+        operations: Operations,
+    ) -> Tensor<2> {
+        let Attention { qkv, output } = &self.attention;
+        let qkv = qkv.forward(self.attention_norm.forward(x.clone(), operations), operations);
+        let mixed = operations.causal_attention(qkv, shape, dropout.at(ATTENTION_WEIGHTS));
+        let branch = output.forward_without_bias(mixed, operations);
+        operations.bias_dropout_add(branch, output.bias(), x, dropout.at(ATTENTION_BRANCH))
+    }
+
+    /// `x + mlp(norm(x))`.
+    fn perceive(&self, x: Tensor<2>, dropout: Dropout, operations: Operations) -> Tensor<2> {
+        let Mlp { input, output } = &self.mlp;
+        let hidden = input.forward_without_bias(self.mlp_norm.forward(x.clone(), operations), operations);
+        let hidden = operations.bias_gelu(hidden, input.bias());
+        let branch = output.forward_without_bias(hidden, operations);
+        operations.bias_dropout_add(branch, output.bias(), x, dropout.at(MLP_BRANCH))
     }
 }

@@ -2,15 +2,18 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor},
 };
-use kernels::AttentionShape;
+use kernels::{AttentionShape, Dropout, Operations};
 
 use crate::{Block, LayerNorm, ModelConfig, ModelError, block::DEVIATION, init::Initialiser};
 
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Dropout is on, its masks drawn from the device's random generator.
-    Training,
+    /// Dropout is on.
+    Training {
+        /// What its masks are drawn with; another key for every forward pass.
+        dropout_key: u64,
+    },
     /// Dropout is off.
     Evaluation,
 }
@@ -32,6 +35,9 @@ pub struct Gpt2 {
     /// Dropout probability, in training.
     #[module(skip)]
     dropout: f64,
+    /// How the operations are computed.
+    #[module(skip)]
+    operations: Operations,
 }
 
 impl Gpt2 {
@@ -63,7 +69,13 @@ impl Gpt2 {
             final_norm: LayerNorm::new(width, bias, device),
             heads,
             dropout,
+            operations: Operations::default(),
         })
+    }
+
+    /// The same model, computed by these operations.
+    pub fn with_operations(self, operations: Operations) -> Self {
+        Self { operations, ..self }
     }
 
     /// The logits of the next token after every prefix of every sequence.
@@ -71,7 +83,8 @@ impl Gpt2 {
     /// Shapes: `tokens` `[batch, context]`, with at most the model's context; gives `[batch * context, vocabulary]`,
     /// sequence by sequence.
     pub fn logits(&self, tokens: Tensor<2, Int>, mode: Mode) -> Tensor<2> {
-        kernels::linear_tied(self.hidden(tokens, mode), self.token_embedding.val())
+        let hidden = self.hidden(tokens, mode);
+        self.operations.linear_tied(hidden, self.token_embedding.val())
     }
 
     /// The last hidden states, of which the product with the token embedding is the [`logits`](Self::logits).
@@ -85,25 +98,21 @@ impl Gpt2 {
             heads: self.heads,
         };
         let dropout = match mode {
-            Mode::Training => self.dropout,
-            Mode::Evaluation => 0.0,
+            Mode::Training { dropout_key } => Dropout {
+                probability: self.dropout,
+                key: dropout_key,
+            },
+            Mode::Evaluation => Dropout::NONE,
         };
-        let mut x = kernels::dropout(self.embed(tokens), dropout);
-        for block in &self.blocks {
-            x = block.forward(x, shape, dropout);
+        let mut x = self.operations.embedding(
+            tokens,
+            self.token_embedding.val(),
+            self.position_embedding.val(),
+            dropout.at(0),
+        );
+        for (place, block) in (1..).zip(&self.blocks) {
+            x = block.forward(x, shape, dropout.at(place), self.operations);
         }
-        self.final_norm.forward(x)
-    }
-
-    /// Token embedding plus position embedding: `[batch, context]` to `[batch * context, width]`.
-    fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<2> {
-        let [batch, context] = tokens.dims();
-        let width = self.token_embedding.dims()[1];
-        let content = self
-            .token_embedding
-            .val()
-            .select(0, tokens.reshape([batch * context]));
-        let position = self.position_embedding.val().slice([0..context, 0..width]);
-        (content.reshape([batch, context, width]) + position.unsqueeze()).reshape([batch * context, width])
+        self.final_norm.forward(x, self.operations)
     }
 }

@@ -2,6 +2,7 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor},
 };
+use kernels::Operations;
 
 use crate::init::Initialiser;
 
@@ -26,8 +27,18 @@ impl Linear {
     }
 
     /// Shapes: `[tokens, inputs]` to `[tokens, outputs]`.
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    pub fn forward(&self, x: Tensor<2>, operations: Operations) -> Tensor<2> {
+        operations.linear(x, self.weight.val(), self.bias())
+    }
+
+    /// `x W`, for an operation that adds the bias itself.
+    pub fn forward_without_bias(&self, x: Tensor<2>, operations: Operations) -> Tensor<2> {
+        operations.linear(x, self.weight.val(), None)
+    }
+
+    /// `[outputs]`.
+    pub fn bias(&self) -> Option<Tensor<1>> {
+        self.bias.as_ref().map(Param::val)
     }
 }
 
@@ -49,7 +60,7 @@ impl LayerNorm {
     }
 
     /// Shapes: `[tokens, width]` to the same.
-    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        kernels::layer_norm(x, self.weight.val(), self.bias.as_ref().map(Param::val), EPSILON)
+    pub fn forward(&self, x: Tensor<2>, operations: Operations) -> Tensor<2> {
+        operations.layer_norm(x, self.weight.val(), self.bias.as_ref().map(Param::val), EPSILON)
     }
 }

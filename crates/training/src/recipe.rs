@@ -1,6 +1,7 @@
 use std::{path::Path, sync::LazyLock};
 
 use data::DataConfig;
+use kernels::{Kernels, Operations, Precision};
 use losses::LossConfig;
 use model::ModelConfig;
 use optimizers::OptimizerConfig;
@@ -77,6 +78,10 @@ pub struct TrainingConfig {
     /// How many of the newest checkpoints are kept; the best by validation loss stays besides.
     #[schemars(range(min = 1))]
     pub keep_last: usize,
+    /// Which implementation of the operations runs.
+    pub kernels: Kernels,
+    /// What the operands of matrix products are rounded to.
+    pub precision: Precision,
 }
 
 impl Default for TrainingConfig {
@@ -92,6 +97,18 @@ impl Default for TrainingConfig {
             eval_tokens: 1 << 20,
             checkpoint_every: 1000,
             keep_last: 1,
+            kernels: Kernels::default(),
+            precision: Precision::default(),
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// How the operations are computed.
+    pub fn operations(&self) -> Operations {
+        Operations {
+            kernels: self.kernels,
+            precision: self.precision,
         }
     }
 }
@@ -149,6 +166,15 @@ impl Recipe {
             let cure = "`*` stands for any text, `?` for one character, `[ab]` for one of some";
             fault("optimizer.groups", e.to_string(), cure.to_owned())
         })?;
+        if self.training.operations().precision != Precision::F32
+            && self.training.kernels == Kernels::Reference
+        {
+            return Err(fault(
+                "training.precision",
+                "the reference kernels compute in f32".to_owned(),
+                "leave training.precision out, or set training.kernels = \"fused\"".to_owned(),
+            ));
+        }
         self.training.accumulate = Some(self.micro_steps_from_batch_tokens(node)?);
         self.training.batch_tokens = None;
         let run = self.run();

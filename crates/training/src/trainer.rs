@@ -76,7 +76,8 @@ impl Trainer {
     /// Where the recipe is not a resolved one.
     pub fn new(recipe: &Recipe, vocabulary: usize, device: &Device) -> Result<Self, TrainerError> {
         let device = device.clone().autodiff();
-        let model = Gpt2::new(&recipe.model, vocabulary, recipe.training.seed, &device)?;
+        let model = Gpt2::new(&recipe.model, vocabulary, recipe.training.seed, &device)?
+            .with_operations(recipe.training.operations());
         let optimizer = recipe.optimizer.init()?;
         if let Some(pattern) = optimizer.unused_groups(&model).pop() {
             let example = ParameterPath::all(&model)
@@ -114,11 +115,13 @@ impl Trainer {
                 step,
                 micro_step,
             };
-            self.seed_dropout(at);
+            let mode = Mode::Training {
+                dropout_key: self.dropout_key(at),
+            };
             let batch = dataset.train().batch(self.batch_shape(), at)?;
             // Every micro-batch has as many tokens, so the mean over all of them is the mean of the means.
             let tokens = batch.targets.len() as u64 * accumulate;
-            let loss = self.loss(&self.recipe.loss, &self.model, &batch, Mode::Training) / tokens as f64;
+            let loss = self.loss(&self.recipe.loss, &self.model, &batch, mode) / tokens as f64;
             loss_sum += loss.clone().into_scalar::<f64>();
             gradients.accumulate(
                 &self.model,
@@ -165,7 +168,8 @@ impl Trainer {
         let targets = TensorData::new(batch.targets.clone(), [batch.targets.len()]);
         let hidden = model.hidden(Tensor::<2, Int>::from_data(inputs, &device), mode);
         let targets = Tensor::from_data(targets, &device);
-        loss.sum_from_hidden(hidden, model.token_embedding.val(), targets)
+        let operations = self.recipe.training.operations();
+        loss.sum_from_hidden(hidden, model.token_embedding.val(), targets, operations)
     }
 
     fn batch_shape(&self) -> BatchShape {
@@ -175,13 +179,17 @@ impl Trainer {
         }
     }
 
-    /// The device's generator cannot be saved, so it is seeded anew for every micro-step, from its place in the run.
-    fn seed_dropout(&self, at: Position) {
+    /// What the dropout masks of a micro-step are drawn with, from its place in the run alone.
+    ///
+    /// The device's generator is seeded with it as well, for kernels that draw from that one: its state cannot be saved.
+    fn dropout_key(&self, at: Position) -> u64 {
         let mut key = *b"cupel dropout -- seed follows: \0";
         key[24..].copy_from_slice(&at.seed.to_le_bytes());
         let mut generator = ChaCha8Rng::from_seed(key);
         generator.set_stream(at.step);
         generator.set_word_pos(2 * u128::from(at.micro_step));
-        self.device.seed(generator.next_u64());
+        let key = generator.next_u64();
+        self.device.seed(key);
+        key
     }
 }

@@ -1,12 +1,12 @@
-//! The reference operations against plain f64 loops written from their formulas, and their gradients against central
-//! differences of those loops.
+//! The operations, fused and reference, against plain f64 loops written from their formulas, their gradients against
+//! central differences of those loops, and the two against each other.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that unwraps an error has failed, as it should"
 )]
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use kernels::{AttentionShape, causal_attention, cross_entropy, gelu, layer_norm, linear};
+use kernels::{AttentionShape, Dropout, Kernels, Operations, Precision};
 use proptest::prelude::*;
 
 type Matrix = Vec<Vec<f64>>;
@@ -64,27 +64,52 @@ fn numerical_gradient(x: &Matrix, weights: &Matrix, f: impl Fn(&Matrix) -> Matri
     gradient
 }
 
+const FUSED: Operations = Operations {
+    kernels: Kernels::Fused,
+    precision: Precision::F32,
+};
+
+/// `op` with fused and with reference kernels, as a function of `x`: values and gradients, within the bound of a chain of
+/// `roundings`.
 fn check(
     x: &Matrix,
     weights: &Matrix,
-    operations: usize,
-    op: impl Fn(Tensor<2>) -> Tensor<2>,
+    roundings: usize,
+    op: impl Fn(Operations, Tensor<2>) -> Tensor<2>,
     reference: impl Fn(&Matrix) -> Matrix,
+) -> Result<(), TestCaseError> {
+    let gradient = numerical_gradient(x, weights, &reference);
+    for operations in [FUSED, Operations::REFERENCE] {
+        check_one(
+            x,
+            weights,
+            roundings,
+            |x| op(operations, x),
+            &reference(x),
+            &gradient,
+        )?;
+    }
+    Ok(())
+}
+
+fn check_one(
+    x: &Matrix,
+    weights: &Matrix,
+    roundings: usize,
+    op: impl Fn(Tensor<2>) -> Tensor<2>,
+    expected: &Matrix,
+    expected_gradient: &Matrix,
 ) -> Result<(), TestCaseError> {
     let device = Device::flex().autodiff();
     let input = tensor(x, &device).require_grad();
     let output = op(input.clone());
-    assert_close(output.clone().inner(), &reference(x), bound(operations))?;
+    assert_close(output.clone().inner(), expected, bound(roundings))?;
     let gradients = (output * tensor(weights, &device)).sum().backward();
     // The backward pass is about twice as long, and each entry sums over every output; the differences of f64 add
     // at most h^2 times the third derivative, 1e-9.
-    let operations = 2 * operations * weights.len() * weights[0].len();
+    let roundings = 2 * roundings * weights.len() * weights[0].len();
     let gradient = input.grad(&gradients).unwrap();
-    assert_close(
-        gradient,
-        &numerical_gradient(x, weights, reference),
-        bound(operations) + 1e-8,
-    )
+    assert_close(gradient, expected_gradient, bound(roundings) + 1e-8)
 }
 
 fn softmax(row: &[f64]) -> Vec<f64> {
@@ -133,8 +158,9 @@ proptest! {
             (Just(shape), matrix(rows, 3 * width), matrix(rows, width))
         }
     )) {
-        let operations = shape.context + qkv[0].len();
-        check(&qkv, &weights, operations, |x| causal_attention(x, shape, 0.0), |x| attention_reference(x, shape))?;
+        let roundings = shape.context + qkv[0].len();
+        let op = |operations: Operations, x| operations.causal_attention(x, shape, Dropout::NONE);
+        check(&qkv, &weights, roundings, op, |x| attention_reference(x, shape))?;
     }
 
     #[test]
@@ -158,10 +184,10 @@ proptest! {
                 })
                 .collect()
         };
-        let op = |t: Tensor<2>| {
+        let op = |operations: Operations, t: Tensor<2>| {
             let device = t.device();
             let vector = |v: &[f64]| Tensor::<1>::from_data(TensorData::from(v).convert::<f32>(), &device);
-            layer_norm(t, vector(&scale), Some(vector(&shift)), EPSILON)
+            operations.layer_norm(t, vector(&scale), Some(vector(&shift)), EPSILON)
         };
         check(&x, &weights, 8 * width * width, op, reference)?;
     }
@@ -170,7 +196,7 @@ proptest! {
     fn gelu_of_elements((x, weights) in (1..5usize, 1..8usize).prop_flat_map(|(r, c)| (matrix(r, c), matrix(r, c)))) {
         let one = |x: f64| 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh());
         let reference = |x: &Matrix| x.iter().map(|row| row.iter().map(|&x| one(x)).collect()).collect();
-        check(&x, &weights, 12, gelu, reference)?;
+        check(&x, &weights, 12, |operations, x| operations.bias_gelu(x, None), reference)?;
     }
 
     #[test]
@@ -187,10 +213,10 @@ proptest! {
                 })
                 .collect()
         };
-        let op = |t: Tensor<2>| {
+        let op = |operations: Operations, t: Tensor<2>| {
             let device = t.device();
             let bias = Tensor::<1>::from_data(TensorData::from(bias.as_slice()).convert::<f32>(), &device);
-            linear(t, tensor(&w, &device), Some(bias))
+            operations.linear(t, tensor(&w, &device), Some(bias))
         };
         check(&x, &weights, 2 * w.len() + 1, op, reference)?;
     }
@@ -202,24 +228,11 @@ proptest! {
         let reference = |x: &Matrix| -> Matrix {
             x.iter().zip(&targets).map(|(row, &t)| vec![-softmax(row)[t].ln()]).collect()
         };
-        let op = |t: Tensor<2>| {
+        let op = |operations: Operations, t: Tensor<2>| {
             let ids: Vec<i32> = targets.iter().map(|&t| t as i32).collect();
             let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [targets.len()]), &t.device());
-            cross_entropy(t, ids).unsqueeze_dim(1)
+            operations.cross_entropy(t, ids).unsqueeze_dim(1)
         };
         check(&logits, &weights, 4 * logits[0].len(), op, reference)?;
     }
-}
-
-#[test]
-fn dropout_keeps_the_mean_and_zeroes_the_share() {
-    let device = Device::flex();
-    device.seed(7);
-    let n = 100_000;
-    let dropped = kernels::dropout(Tensor::<1>::ones([n], &device), 0.25);
-    let values = dropped.into_data().try_to_vec::<f32>().unwrap();
-    let zeros = values.iter().filter(|&&x| x == 0.0).count() as f64;
-    // Five standard deviations of a binomial count.
-    assert!((zeros - 0.25 * n as f64).abs() < 5.0 * (n as f64 * 0.25 * 0.75).sqrt());
-    assert!(values.iter().all(|&x| x == 0.0 || x == 1.0 / 0.75));
 }

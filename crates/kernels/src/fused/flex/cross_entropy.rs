@@ -1,0 +1,46 @@
+use burn::backend::{Flex, flex::FlexTensor};
+
+use super::tensors::{buffer, contiguous, elements, ids, tensor};
+use crate::{
+    cpu::cross_entropy,
+    fused::{CrossEntropy, Operation},
+};
+
+/// What the backward pass of a cross-entropy reads.
+#[derive(Clone, Debug)]
+pub struct SavedCrossEntropy {
+    logits: FlexTensor,
+    targets: Vec<u32>,
+    log_sum_exp: Vec<f32>,
+}
+
+impl Operation<Flex, 1> for CrossEntropy<FlexTensor> {
+    type Saved = SavedCrossEntropy;
+
+    fn forward(&self, inputs: [FlexTensor; 1]) -> (FlexTensor, SavedCrossEntropy) {
+        let [logits] = inputs.map(contiguous);
+        let targets = ids(&self.targets);
+        let tokens = targets.len();
+        let mut nll = buffer(tokens);
+        let mut log_sum_exp = buffer(tokens);
+        cross_entropy::forward(elements(&logits), &targets, &mut nll, &mut log_sum_exp);
+        let saved = SavedCrossEntropy {
+            logits,
+            targets,
+            log_sum_exp,
+        };
+        (tensor(nll, [tokens]), saved)
+    }
+
+    fn backward(&self, saved: SavedCrossEntropy, d_nll: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        // The logits become their gradient, in place where nothing else holds them.
+        let mut logits = saved.logits;
+        cross_entropy::backward(
+            logits.storage_mut(),
+            &saved.targets,
+            &saved.log_sum_exp,
+            elements(&contiguous(d_nll)),
+        );
+        [Some(logits)]
+    }
+}

@@ -1,0 +1,10 @@
+//! The operations on Flex: tensors in and out, the work done by [`cpu`](crate::cpu).
+
+mod attention;
+mod cross_entropy;
+mod embedding;
+mod gelu;
+mod layer_norm;
+mod linear;
+mod residual;
+mod tensors;
