@@ -6,8 +6,12 @@
 mod flex;
 #[cfg(feature = "tch")]
 mod libtorch;
+#[cfg(feature = "tch")]
+mod libtorch;
 mod operation;
 
+#[cfg(feature = "tch")]
+use burn::backend::LibTorch;
 use burn::{
     backend::{
         Autodiff, Backend, Dispatch, Flex,
@@ -17,8 +21,6 @@ use burn::{
     },
     tensor::{DType, Device, Int, Tensor},
 };
-#[cfg(feature = "tch")]
-use burn::backend::LibTorch;
 
 pub use self::operation::Operation;
 use self::operation::record;
@@ -129,11 +131,8 @@ pub trait Fused: Backend {
     ) -> FloatTensor<Self>;
 
     /// [`CausalAttention`].
-    fn causal_attention(
-        qkv: FloatTensor<Self>,
-        shape: AttentionShape,
-        dropout: Dropout,
-    ) -> FloatTensor<Self>;
+    fn causal_attention(qkv: FloatTensor<Self>, shape: AttentionShape, dropout: Dropout)
+    -> FloatTensor<Self>;
 
     /// [`CrossEntropy`].
     fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self>;
