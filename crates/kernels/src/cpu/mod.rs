@@ -3,9 +3,12 @@
 //! What the fused operations on Flex are made of. SIMD is chosen at run time, work is shared by rayon's current pool, and
 //! every result is the same bits in every run, since work is split by shape and summed in a fixed order.
 
+pub mod attention;
 pub mod dropout;
 mod math;
 pub mod matmul;
+pub mod matrix;
+mod product;
 mod simd;
 mod stubs;
 

@@ -46,17 +46,3 @@ pub mod cross_entropy {
     pub fn forward(l: &[f32], t: &[u32], n: &mut [f32], s: &mut [f32]) {}
     pub fn backward(l: &mut [f32], t: &[u32], s: &[f32], d: &[f32]) {}
 }
-pub mod attention {
-    use crate::{AttentionShape, Dropout};
-    pub fn forward(q: &[f32], s: AttentionShape, d: Dropout, o: &mut [f32], l: &mut [f32]) {}
-    pub fn backward(
-        do_: &[f32],
-        q: &[f32],
-        o: &[f32],
-        l: &[f32],
-        s: AttentionShape,
-        d: Dropout,
-        dq: &mut [f32],
-    ) {
-    }
-}
