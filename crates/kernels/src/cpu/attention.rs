@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::{
     math::exp,
+    matmul::Onto,
     matrix::{Matrix, MatrixMut},
     product::product,
 };
@@ -212,7 +213,7 @@ impl WithSimd for Forward<'_> {
             let weights = &mut weights[..end];
             transpose(head.queries.block(first..end, 0..channels), &mut queries);
             let keys = head.keys.block(0..end, 0..channels);
-            product::<S, false>(simd, keys, lanes(&queries), &mut lanes_mut(weights));
+            product(simd, keys, lanes(&queries), Onto::Zero, &mut lanes_mut(weights));
             let Denominators { sums, logarithms } = softmax(weights, first, head.scale);
             log_sum_exp[first..end].copy_from_slice(&logarithms[..rows]);
             if !head.dropout.is_none() {
@@ -222,10 +223,11 @@ impl WithSimd for Forward<'_> {
             }
             let values = head.values.block(0..end, 0..channels);
             let mut out = out.block(first..end, 0..channels);
-            product::<S, false>(
+            product(
                 simd,
                 lanes(weights).block(0..end, 0..rows).transposed(),
                 values,
+                Onto::Zero,
                 &mut out,
             );
             for (row, sum) in (0..rows).zip(sums) {
@@ -272,10 +274,16 @@ impl WithSimd for Backward<'_> {
             let d_out = d_out.block(first..end, 0..channels);
 
             transpose(queries, &mut columns);
-            product::<S, false>(simd, keys, lanes(&columns), &mut lanes_mut(weights));
+            product(simd, keys, lanes(&columns), Onto::Zero, &mut lanes_mut(weights));
             softmax_again(weights, first, head.scale, &log_sum_exp[first..end]);
             transpose(d_out, &mut columns);
-            product::<S, false>(simd, values, lanes(&columns), &mut lanes_mut(d_scores));
+            product(
+                simd,
+                values,
+                lanes(&columns),
+                Onto::Zero,
+                &mut lanes_mut(d_scores),
+            );
             if head.dropout.is_none() {
                 scores_backward(weights, d_scores, head.scale);
             } else {
@@ -294,14 +302,10 @@ impl WithSimd for Backward<'_> {
             let mut d_queries = d_queries.block(first..end, 0..channels);
             let mut d_keys = d_keys.block(0..end, 0..channels);
             let mut d_values = d_values.block(0..end, 0..channels);
-            product::<S, false>(simd, d_scores.transposed(), keys, &mut d_queries);
-            if end == context {
-                product::<S, false>(simd, d_scores, queries, &mut d_keys);
-                product::<S, false>(simd, weights, d_out, &mut d_values);
-            } else {
-                product::<S, true>(simd, d_scores, queries, &mut d_keys);
-                product::<S, true>(simd, weights, d_out, &mut d_values);
-            }
+            product(simd, d_scores.transposed(), keys, Onto::Zero, &mut d_queries);
+            let onto = if end == context { Onto::Zero } else { Onto::Output };
+            product(simd, d_scores, queries, onto, &mut d_keys);
+            product(simd, weights, d_out, onto, &mut d_values);
         }
     }
 }

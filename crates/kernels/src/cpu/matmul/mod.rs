@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod bf16;
+mod f32;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
@@ -21,8 +22,8 @@ pub enum Onto<'a> {
 
 impl Onto<'_> {
     /// What the columns from this one on are added to.
-    #[cfg(target_arch = "x86_64")]
-    fn from_column(self, column: usize) -> Self {
+    #[inline(always)]
+    pub(crate) fn from_column(self, column: usize) -> Self {
         match self {
             Self::Row(row) => Self::Row(&row[column..]),
             other => other,
@@ -48,7 +49,7 @@ pub fn matmul(a: Matrix, b: Matrix, onto: Onto, out: &mut [f32], precision: Prec
     }
     match precision {
         Precision::Bf16 => rounded(a, b, onto, out),
-        _ => exact(a, b, onto, &mut out),
+        _ => f32::matmul(a, b, onto, &mut out),
     }
 }
 
@@ -67,7 +68,7 @@ fn rounded(a: Matrix, b: Matrix, onto: Onto, mut out: MatrixMut) {
 
 fn rounded_portably(a: Matrix, b: Matrix, onto: Onto, out: &mut MatrixMut) {
     let (rounded_a, rounded_b) = (round_all(a), round_all(b));
-    exact(
+    f32::matmul(
         Matrix::new(&rounded_a, [a.rows(), a.columns()]),
         Matrix::new(&rounded_b, [b.rows(), b.columns()]),
         onto,
@@ -91,43 +92,6 @@ fn round(x: f32) -> f32 {
     let bits = x.to_bits();
     let half_or_just_below = LOWER / 2 + (bits >> 16 & 1);
     f32::from_bits(bits.wrapping_add(half_or_just_below) & !LOWER)
-}
-
-/// The product in f32.
-fn exact(a: Matrix, b: Matrix, onto: Onto, out: &mut MatrixMut) {
-    let (m, k, n) = (a.rows(), a.columns(), b.columns());
-    if let Onto::Row(row) = onto {
-        for line in 0..m {
-            out.row_mut(line).copy_from_slice(row);
-        }
-    }
-    let threads = rayon::current_num_threads();
-    // SAFETY: the pointers and strides are those of matrices of m by k, k by n and m by n elements, the last of them
-    // borrowed mutably, so that it overlaps neither operand.
-    #[expect(unsafe_code, reason = "the interface of gemm")]
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            out.row_stride() as isize,
-            !matches!(onto, Onto::Zero),
-            a.as_ptr(),
-            a.column_stride() as isize,
-            a.row_stride() as isize,
-            b.as_ptr(),
-            b.column_stride() as isize,
-            b.row_stride() as isize,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::Rayon(threads),
-        );
-    }
 }
 
 #[cfg(test)]
