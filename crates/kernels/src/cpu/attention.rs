@@ -5,6 +5,9 @@
 //! at a time, so they stay in the core's cache, and what softmax sums over is summed without leaving a lane. The backward
 //! pass computes them again, from the logarithm of the softmax's denominator that the forward pass keeps for each query
 //! (arXiv 2205.14135).
+//!
+//! The dropout mask of the weights has the order in which they are computed: `[batch, heads, blocks, context, BLOCK]`, keys
+//! before the queries of a block.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -18,7 +21,7 @@ use super::{
 use crate::{AttentionShape, Dropout};
 
 /// Queries of a block: the lanes of the widest register.
-const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 16;
 
 /// One number of each query of a block.
 type Lanes = [f32; BLOCK];
@@ -134,8 +137,8 @@ struct Head<'a> {
     corner: [usize; 2],
     scale: f32,
     dropout: Dropout,
-    /// Of its first attention weight, in `[batch, heads, context, context]`.
-    first_weight: u64,
+    /// Among all heads of all sequences.
+    index: usize,
 }
 
 impl<'a> Head<'a> {
@@ -156,7 +159,7 @@ impl<'a> Head<'a> {
             corner,
             scale: 1.0 / (channels as f32).sqrt(),
             dropout,
-            first_weight: (index * context * context) as u64,
+            index,
         }
     }
 
@@ -174,12 +177,12 @@ impl<'a> Head<'a> {
         matrix.block(row..row + self.context(), column..column + self.channels())
     }
 
-    /// What the weights of the queries from `first` on are multiplied with, for one key.
+    /// What the weights of the queries from `first` on are multiplied with, by key and query.
     #[inline(always)]
-    fn dropout_factors(&self, first: usize, key: usize) -> Lanes {
-        let context = self.context() as u64;
-        let first = self.first_weight + first as u64 * context + key as u64;
-        each(|lane| self.dropout.factor(first + lane as u64 * context))
+    fn dropout_factors(&self, first: usize, factors: &mut [Lanes]) {
+        let rows_before = (self.index * self.context().div_ceil(BLOCK) + first / BLOCK) * self.context();
+        self.dropout
+            .factors((rows_before * BLOCK) as u64, factors.as_flattened_mut());
     }
 }
 
@@ -207,6 +210,7 @@ impl WithSimd for Forward<'_> {
         let (context, channels) = (head.context(), head.channels());
         let mut queries = vec![[0.0; BLOCK]; channels];
         let mut weights = vec![[0.0; BLOCK]; context];
+        let mut factors = vec![[0.0; BLOCK]; if head.dropout.is_none() { 0 } else { context }];
 
         for (first, end) in blocks(context) {
             let rows = end - first;
@@ -217,9 +221,9 @@ impl WithSimd for Forward<'_> {
             let Denominators { sums, logarithms } = softmax(weights, first, head.scale);
             log_sum_exp[first..end].copy_from_slice(&logarithms[..rows]);
             if !head.dropout.is_none() {
-                for (key, weights) in weights.iter_mut().enumerate() {
-                    *weights = multiply(*weights, head.dropout_factors(first, key));
-                }
+                let factors = &mut factors[..end];
+                head.dropout_factors(first, factors);
+                multiply(weights, factors);
             }
             let values = head.values.block(0..end, 0..channels);
             let mut out = out.block(first..end, 0..channels);
@@ -263,6 +267,7 @@ impl WithSimd for Backward<'_> {
         let mut columns = vec![[0.0; BLOCK]; channels];
         let mut weights = vec![[0.0; BLOCK]; context];
         let mut d_scores = vec![[0.0; BLOCK]; context];
+        let mut factors = vec![[0.0; BLOCK]; if head.dropout.is_none() { 0 } else { context }];
 
         // From the last block, which sees every key, so that the first products set what the others add to.
         for (first, end) in blocks(context).rev() {
@@ -287,14 +292,11 @@ impl WithSimd for Backward<'_> {
             if head.dropout.is_none() {
                 scores_backward(weights, d_scores, head.scale);
             } else {
-                let factors = |key: usize| head.dropout_factors(first, key);
-                for (key, d_weights) in d_scores.iter_mut().enumerate() {
-                    *d_weights = multiply(*d_weights, factors(key));
-                }
+                let factors = &mut factors[..end];
+                head.dropout_factors(first, factors);
+                multiply(d_scores, factors);
                 scores_backward(weights, d_scores, head.scale);
-                for (key, weights) in weights.iter_mut().enumerate() {
-                    *weights = multiply(*weights, factors(key));
-                }
+                multiply(weights, factors);
             }
 
             let weights = lanes(weights).block(0..end, 0..rows);
@@ -431,8 +433,10 @@ fn scores_backward(weights: &[Lanes], d_weights: &mut [Lanes], scale: f32) {
 }
 
 #[inline(always)]
-fn multiply(values: Lanes, factors: Lanes) -> Lanes {
-    each(|lane| values[lane] * factors[lane])
+fn multiply(values: &mut [Lanes], factors: &[Lanes]) {
+    for (value, factor) in values.as_flattened_mut().iter_mut().zip(factors.as_flattened()) {
+        *value *= factor;
+    }
 }
 
 #[inline(always)]

@@ -29,15 +29,21 @@ fn power_of_two(n: i32) -> f32 {
     f32::from_bits(n.wrapping_add(127).wrapping_shl(23) as u32)
 }
 
-/// `tanh(x)` to a few ULP of the larger of it and 2^-2, by `1 - 2 / (e^2x + 1)`.
+/// `sigmoid(x) = 1 / (1 + e^-x)` and `1 - sigmoid(x)`, each to a few ULP of itself where |x| is small; beyond |x| = 87 they
+/// stay at what they are there, 1e-38 from 0 and 1. NaN for NaN.
 #[inline(always)]
-pub(crate) fn tanh(x: f32) -> f32 {
-    1.0 - 2.0 / (exp(2.0 * x) + 1.0)
+pub(crate) fn sigmoid(x: f32) -> (f32, f32) {
+    // So that e^-x and its inverse are normal numbers.
+    let x = if x < -87.0 { -87.0 } else { x };
+    let x = if x > 87.0 { 87.0 } else { x };
+    let e = exp(-x);
+    let sigmoid = 1.0 / (1.0 + e);
+    (sigmoid, e * sigmoid)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{exp, tanh};
+    use super::{exp, sigmoid};
 
     #[test]
     fn exp_is_within_two_ulp() {
@@ -55,13 +61,22 @@ mod tests {
     }
 
     #[test]
-    fn tanh_is_within_a_rounding_of_its_terms() {
-        // 1 - 2 / (e^2x + 1): the quotient is at most 2, so four roundings of half an ULP of 2 and exp's two ULP.
-        let bound = 6.0 * f64::from(f32::EPSILON);
-        for i in -200_000..=200_000 {
+    fn sigmoid_and_its_complement_are_relatively_exact() {
+        // exp's two ULP, of an argument that is exact, then three roundings of half an ULP each: 4 ULP.
+        let bound = 4.0 * f64::from(f32::EPSILON);
+        for i in -870_000..=870_000 {
             let x = i as f32 * 1e-4;
-            let error = (f64::from(tanh(x)) - f64::from(x).tanh()).abs();
-            assert!(error <= bound, "tanh({x}) is off by {error:e}");
+            let (s, complement) = sigmoid(x);
+            for (actual, exact) in [(s, f64::from(x)), (complement, -f64::from(x))] {
+                let exact = 1.0 / (1.0 + (-exact).exp());
+                let error = (f64::from(actual) / exact - 1.0).abs();
+                assert!(error <= bound, "sigmoid({x}) is off by {error:e}");
+            }
         }
+        for (x, limit) in [(f32::MAX, (1.0, 0.0)), (f32::NEG_INFINITY, (0.0, 1.0))] {
+            let (s, complement) = sigmoid(x);
+            assert!((s - limit.0).abs() < 2e-38 && (complement - limit.1).abs() < 2e-38);
+        }
+        assert!(sigmoid(f32::NAN).0.is_nan());
     }
 }

@@ -186,27 +186,6 @@ impl<'a> MatrixMut<'a> {
         }
     }
 
-    /// What it holds, to be read, for as long as it is not used otherwise.
-    #[inline(always)]
-    pub(crate) fn as_matrix(&self) -> Matrix<'_> {
-        let last = match self.rows {
-            0 => 0,
-            rows => (rows - 1) * self.row_stride + self.columns,
-        };
-        assert!(
-            self.row_stride == self.columns || self.rows <= 1,
-            "a whole matrix"
-        );
-        Matrix {
-            // SAFETY: without a gap between its rows, everything from the first element to the last is the matrix's.
-            elements: unsafe { slice::from_raw_parts(self.first, last) },
-            rows: self.rows,
-            columns: self.columns,
-            row_stride: self.row_stride,
-            column_stride: 1,
-        }
-    }
-
     /// How many rows.
     pub fn rows(&self) -> usize {
         self.rows

@@ -2,7 +2,7 @@ use burn::backend::{Flex, flex::FlexTensor};
 
 use super::tensors::{buffer, contiguous, elements, ids, tensor};
 use crate::{
-    cpu::cross_entropy,
+    cpu::cross_entropy::{self, Softmax},
     fused::{CrossEntropy, Operation},
 };
 
@@ -11,7 +11,7 @@ use crate::{
 pub struct SavedCrossEntropy {
     logits: FlexTensor,
     targets: Vec<u32>,
-    log_sum_exp: Vec<f32>,
+    softmax: Vec<Softmax>,
 }
 
 impl Operation<Flex, 1> for CrossEntropy<FlexTensor> {
@@ -22,12 +22,12 @@ impl Operation<Flex, 1> for CrossEntropy<FlexTensor> {
         let targets = ids(&self.targets);
         let tokens = targets.len();
         let mut nll = buffer(tokens);
-        let mut log_sum_exp = buffer(tokens);
-        cross_entropy::forward(elements(&logits), &targets, &mut nll, &mut log_sum_exp);
+        let mut softmax = vec![Softmax::default(); tokens];
+        cross_entropy::forward(elements(&logits), &targets, &mut nll, &mut softmax);
         let saved = SavedCrossEntropy {
             logits,
             targets,
-            log_sum_exp,
+            softmax,
         };
         (tensor(nll, [tokens]), saved)
     }
@@ -38,7 +38,7 @@ impl Operation<Flex, 1> for CrossEntropy<FlexTensor> {
         cross_entropy::backward(
             logits.storage_mut(),
             &saved.targets,
-            &saved.log_sum_exp,
+            &saved.softmax,
             elements(&contiguous(d_nll)),
         );
         [Some(logits)]

@@ -53,10 +53,12 @@ impl Operation<Flex, 3> for LayerNorm {
         let mut d_bias = saved.has_bias.then(|| buffer(width));
         layer_norm::backward(
             elements(&dy),
-            elements(&saved.x),
-            elements(&saved.weight),
-            &saved.mean,
-            &saved.inverse_deviation,
+            layer_norm::Saved {
+                x: elements(&saved.x),
+                weight: elements(&saved.weight),
+                mean: &saved.mean,
+                inverse_deviation: &saved.inverse_deviation,
+            },
             &mut dx,
             &mut d_weight,
             d_bias.as_deref_mut(),
