@@ -116,29 +116,49 @@ fn threefry(key: u64, counter: u64) -> [u32; 2] {
 }
 
 /// The words of `N` successive counters that do not differ in their high words: additions, rotations and exclusive-ors
-/// of all lanes at a time, so that they become instructions on vectors.
+/// of all lanes at a time. The rounds are written out, so that the compiler makes vectors of the lanes.
 #[inline(always)]
 fn threefry_lanes<const N: usize>(key: u64, counter: u64) -> [[u32; N]; 2] {
-    const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
     const PARITY: u32 = 0x1BD1_1BDA;
     let (k0, k1) = (key as u32, (key >> 32) as u32);
-    let keys = [k0, k1, k0 ^ k1 ^ PARITY];
-    let first = (counter as u32).wrapping_add(keys[0]);
-    let mut x0: [u32; N] = std::array::from_fn(|lane| first.wrapping_add(lane as u32));
-    let mut x1 = [((counter >> 32) as u32).wrapping_add(keys[1]); N];
-    for round in 0..13 {
-        for (x0, x1) in x0.iter_mut().zip(&mut x1) {
-            *x0 = x0.wrapping_add(*x1);
-            *x1 = x1.rotate_left(ROTATIONS[round % 8]) ^ *x0;
-        }
-        if round % 4 == 3 {
-            let injection = round / 4 + 1;
-            let second = keys[(injection + 1) % 3].wrapping_add(injection as u32);
-            for (x0, x1) in x0.iter_mut().zip(&mut x1) {
-                *x0 = x0.wrapping_add(keys[injection % 3]);
-                *x1 = x1.wrapping_add(second);
-            }
-        }
+    let k2 = k0 ^ k1 ^ PARITY;
+    let first = (counter as u32).wrapping_add(k0);
+    let mut words = [[0; N], [((counter >> 32) as u32).wrapping_add(k1); N]];
+    for (lane, word) in (0..).zip(&mut words[0]) {
+        *word = first.wrapping_add(lane);
+    }
+    words = round::<13, N>(words);
+    words = round::<15, N>(words);
+    words = round::<26, N>(words);
+    words = round::<6, N>(words);
+    words = inject(words, [k1, k2.wrapping_add(1)]);
+    words = round::<17, N>(words);
+    words = round::<29, N>(words);
+    words = round::<16, N>(words);
+    words = round::<24, N>(words);
+    words = inject(words, [k2, k0.wrapping_add(2)]);
+    words = round::<13, N>(words);
+    words = round::<15, N>(words);
+    words = round::<26, N>(words);
+    words = round::<6, N>(words);
+    words = inject(words, [k0, k1.wrapping_add(3)]);
+    round::<17, N>(words)
+}
+
+#[inline(always)]
+fn round<const ROTATION: u32, const N: usize>([mut x0, mut x1]: [[u32; N]; 2]) -> [[u32; N]; 2] {
+    for (x0, x1) in x0.iter_mut().zip(&mut x1) {
+        *x0 = x0.wrapping_add(*x1);
+        *x1 = x1.rotate_left(ROTATION) ^ *x0;
+    }
+    [x0, x1]
+}
+
+#[inline(always)]
+fn inject<const N: usize>([mut x0, mut x1]: [[u32; N]; 2], keys: [u32; 2]) -> [[u32; N]; 2] {
+    for (x0, x1) in x0.iter_mut().zip(&mut x1) {
+        *x0 = x0.wrapping_add(keys[0]);
+        *x1 = x1.wrapping_add(keys[1]);
     }
     [x0, x1]
 }
