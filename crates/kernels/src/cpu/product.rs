@@ -29,11 +29,8 @@ pub(crate) fn product<S: Simd>(simd: S, a: Matrix, b: Matrix, onto: Onto, c: &mu
 }
 
 /// The product in tiles of `R` rows by `V` registers' columns, strip of columns by strip.
-///
-/// # Panics
-/// Where the shapes do not fit.
 #[inline(always)]
-pub(crate) fn strips<S: Simd, const R: usize, const V: usize>(
+fn strips<S: Simd, const R: usize, const V: usize>(
     simd: S,
     a: Matrix,
     b: Matrix,

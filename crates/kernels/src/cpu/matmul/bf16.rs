@@ -23,6 +23,8 @@ const BLOCK: usize = 2 * LANES;
 const PANEL: usize = 4 * BLOCK;
 /// At least so many panels, where there is work for them.
 const PANELS: usize = 8;
+/// Numbers that are summed before the sums go back to memory.
+const DEPTH: usize = 4096;
 /// Lanes of the shared operand that stay in the core's cache while a panel passes over them.
 const GROUP: usize = 8 * BLOCK;
 
@@ -69,7 +71,19 @@ fn amx_is_granted() -> bool {
 ///
 /// The smaller operand is packed once. The larger one is cut into panels, and so is the output; a task packs its panel
 /// and multiplies it with the whole of the other.
-pub(super) fn matmul(unit: Unit, a: Matrix, b: Matrix, onto: Onto, out: MatrixMut) {
+pub(super) fn matmul(unit: Unit, a: Matrix, b: Matrix, mut onto: Onto, mut out: MatrixMut) {
+    let (rows, columns) = (out.rows(), out.columns());
+    // At least once, so that a product over nothing is what it is added to.
+    for first in (0..a.columns().max(1)).step_by(DEPTH) {
+        let depth = first..a.columns().min(first + DEPTH);
+        let (a, b) = (a.block(0..rows, depth.clone()), b.block(depth, 0..columns));
+        shallow(unit, a, b, onto, out.block(0..rows, 0..columns));
+        onto = Onto::Output;
+    }
+}
+
+/// A product whose panels fit into the cache.
+fn shallow(unit: Unit, a: Matrix, b: Matrix, onto: Onto, out: MatrixMut) {
     let (rows, columns) = (out.rows(), out.columns());
     let by_columns = columns >= rows;
     let longer = rows.max(columns);
