@@ -29,7 +29,7 @@ impl Dropout {
 
     /// The dropout of another place in the model: the same probability, other masks.
     pub fn at(self, place: u64) -> Self {
-        let [low, high] = threefry(self.key, place);
+        let [low, high] = threefry(words(self.key), words(place));
         Self {
             key: u64::from(high) << 32 | u64::from(low),
             ..self
@@ -48,8 +48,8 @@ impl Dropout {
     /// blocks, and the others the second words.
     #[inline(always)]
     pub fn factor(self, index: u64) -> f32 {
-        let words = threefry(self.key, index / 32 * 16 + index % 16);
-        self.factor_of(words[index as usize / 16 % 2])
+        let drawn = threefry(words(self.key), words(index / 32 * 16 + index % 16));
+        self.factor_of(drawn[index as usize / 16 % 2])
     }
 
     /// The factors of successive elements, of which the first has this index.
@@ -57,32 +57,33 @@ impl Dropout {
     /// It is a loop for [`vectorised`](super::simd::vectorised), fastest where the index is a multiple of 32.
     #[inline(always)]
     pub fn factors(self, first: u64, factors: &mut [f32]) {
-        let misaligned = (first % 32) as usize;
-        let (head, factors) = factors.split_at_mut(((32 - misaligned) % 32).min(factors.len()));
         let mut group = first / 32;
-        if !head.is_empty() {
-            head.copy_from_slice(&self.group(group)[misaligned..][..head.len()]);
-            group += 1;
-        }
-        let (groups, tail) = factors.as_chunks_mut::<32>();
-        for factors in groups {
-            *factors = self.group(group);
-            group += 1;
-        }
-        if !tail.is_empty() {
-            tail.copy_from_slice(&self.group(group)[..tail.len()]);
+        let mut skipped = (first % 32) as usize;
+        let mut rest = factors;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at_mut((32 - skipped).min(rest.len()));
+            if let Some(now) = now.as_mut_array() {
+                self.group(group, now);
+            } else {
+                let mut drawn = [0.0; 32];
+                self.group(group, &mut drawn);
+                now.copy_from_slice(&drawn[skipped..][..now.len()]);
+            }
+            (group, skipped, rest) = (group + 1, 0, later);
         }
     }
 
     /// The factors of the elements from `32 * group`.
     #[inline(always)]
-    fn group(self, group: u64) -> [f32; 32] {
-        let words = threefry_lanes::<16>(self.key, group * 16);
-        let mut factors = [0.0; 32];
-        for (factor, &word) in factors.iter_mut().zip(words.as_flattened()) {
-            *factor = self.factor_of(word);
+    fn group(self, group: u64, factors: &mut [f32; 32]) {
+        let (firsts, seconds) = factors.split_at_mut(16);
+        let [low, high] = words(group * 16);
+        for (lane, (first, second)) in (0..16).zip(firsts.iter_mut().zip(seconds)) {
+            // A multiple of 16 and less than 16 do not carry into the high word.
+            let [a, b] = threefry(words(self.key), [low + lane, high]);
+            *first = self.factor_of(a);
+            *second = self.factor_of(b);
         }
-        factors
     }
 
     #[inline(always)]
@@ -107,74 +108,80 @@ impl Dropout {
     }
 }
 
-/// Threefry-2x32 with 13 rounds, the fewest that pass BigCrush: two random words of a key and a counter ("Parallel random
-/// numbers: as easy as 1, 2, 3", Salmon et al. 2011).
+/// Threefry-2x32 with 13 rounds, the fewest that pass BigCrush: two random words of a key and a counter, low words first
+/// ("Parallel random numbers: as easy as 1, 2, 3", Salmon et al. 2011).
+///
+/// Additions, rotations and exclusive-ors, straight on and with constant rotations, so that a loop over counters is
+/// vectorised: with a loop over the rounds inside, it is not.
 #[inline(always)]
-fn threefry(key: u64, counter: u64) -> [u32; 2] {
-    let [[first], [second]] = threefry_lanes::<1>(key, counter);
-    [first, second]
-}
-
-/// The words of `N` successive counters that do not differ in their high words: additions, rotations and exclusive-ors
-/// of all lanes at a time. The rounds are written out, so that the compiler makes vectors of the lanes.
-#[inline(always)]
-fn threefry_lanes<const N: usize>(key: u64, counter: u64) -> [[u32; N]; 2] {
+fn threefry([k0, k1]: [u32; 2], [c0, c1]: [u32; 2]) -> [u32; 2] {
     const PARITY: u32 = 0x1BD1_1BDA;
-    let (k0, k1) = (key as u32, (key >> 32) as u32);
     let k2 = k0 ^ k1 ^ PARITY;
-    let first = (counter as u32).wrapping_add(k0);
-    let mut words = [[0; N], [((counter >> 32) as u32).wrapping_add(k1); N]];
-    for (lane, word) in (0..).zip(&mut words[0]) {
-        *word = first.wrapping_add(lane);
-    }
-    words = round::<13, N>(words);
-    words = round::<15, N>(words);
-    words = round::<26, N>(words);
-    words = round::<6, N>(words);
-    words = inject(words, [k1, k2.wrapping_add(1)]);
-    words = round::<17, N>(words);
-    words = round::<29, N>(words);
-    words = round::<16, N>(words);
-    words = round::<24, N>(words);
-    words = inject(words, [k2, k0.wrapping_add(2)]);
-    words = round::<13, N>(words);
-    words = round::<15, N>(words);
-    words = round::<26, N>(words);
-    words = round::<6, N>(words);
-    words = inject(words, [k0, k1.wrapping_add(3)]);
-    round::<17, N>(words)
+    let x = [c0.wrapping_add(k0), c1.wrapping_add(k1)];
+    let x = four_rounds::<13, 15, 26, 6>(x, [k1, k2.wrapping_add(1)]);
+    let x = four_rounds::<17, 29, 16, 24>(x, [k2, k0.wrapping_add(2)]);
+    let x = four_rounds::<13, 15, 26, 6>(x, [k0, k1.wrapping_add(3)]);
+    round::<17>(x)
+}
+
+/// Four rounds, and the keys added after them.
+#[inline(always)]
+fn four_rounds<const A: u32, const B: u32, const C: u32, const D: u32>(
+    x: [u32; 2],
+    [k0, k1]: [u32; 2],
+) -> [u32; 2] {
+    let [x0, x1] = round::<D>(round::<C>(round::<B>(round::<A>(x))));
+    [x0.wrapping_add(k0), x1.wrapping_add(k1)]
 }
 
 #[inline(always)]
-fn round<const ROTATION: u32, const N: usize>([mut x0, mut x1]: [[u32; N]; 2]) -> [[u32; N]; 2] {
-    for (x0, x1) in x0.iter_mut().zip(&mut x1) {
-        *x0 = x0.wrapping_add(*x1);
-        *x1 = x1.rotate_left(ROTATION) ^ *x0;
-    }
-    [x0, x1]
+fn round<const ROTATION: u32>([x0, x1]: [u32; 2]) -> [u32; 2] {
+    let x0 = x0.wrapping_add(x1);
+    [x0, x1.rotate_left(ROTATION) ^ x0]
 }
 
+/// The low and the high word.
 #[inline(always)]
-fn inject<const N: usize>([mut x0, mut x1]: [[u32; N]; 2], keys: [u32; 2]) -> [[u32; N]; 2] {
-    for (x0, x1) in x0.iter_mut().zip(&mut x1) {
-        *x0 = x0.wrapping_add(keys[0]);
-        *x1 = x1.wrapping_add(keys[1]);
-    }
-    [x0, x1]
+fn words(x: u64) -> [u32; 2] {
+    [x as u32, (x >> 32) as u32]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::threefry;
+    use super::{Dropout, threefry, words};
 
     /// The known answers that the authors publish with Random123 (`kat_vectors`, threefry2x32 13).
     #[test]
     fn threefry_gives_the_published_answers() {
+        let threefry = |key, counter| threefry(words(key), words(counter));
         assert_eq!(threefry(0, 0), [0x9d1c_5ec6, 0x8bd5_0731]);
         assert_eq!(threefry(u64::MAX, u64::MAX), [0xfd36_d048, 0x2d17_272c]);
         assert_eq!(
             threefry(0x0370_7344_1319_8a2e, 0x85a3_08d3_243f_6a88),
             [0xba3e_4725, 0xf27d_669e]
         );
+    }
+
+    /// From anywhere in a group of 32, across the counters' high word too.
+    #[test]
+    fn successive_factors_are_the_factors_of_each() {
+        let dropout = Dropout {
+            probability: 0.4,
+            key: 0x0123_4567_89ab_cdef,
+        };
+        for base in [0, (1 << 33) - 64, u64::MAX / 32 * 32 - 1024] {
+            for (skipped, length) in
+                (0..70).flat_map(|skipped| [0, 1, 15, 31, 32, 33, 97].map(|n| (skipped, n)))
+            {
+                let first = base + skipped;
+                let mut factors = vec![f32::NAN; length];
+                dropout.factors(first, &mut factors);
+                let each: Vec<f32> = (first..)
+                    .take(length)
+                    .map(|index| dropout.factor(index))
+                    .collect();
+                assert_eq!(factors, each, "{length} from {first}");
+            }
+        }
     }
 }

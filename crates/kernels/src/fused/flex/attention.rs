@@ -1,6 +1,9 @@
 use burn::backend::{Flex, flex::FlexTensor};
 
-use super::tensors::{buffer, contiguous, dimensions, elements, tensor};
+use super::{
+    memory::Buffer,
+    tensors::{contiguous, dimensions, elements, tensor},
+};
 use crate::{
     cpu::attention,
     fused::{CausalAttention, Operation},
@@ -20,8 +23,8 @@ impl Operation<Flex, 1> for CausalAttention {
         let [qkv] = inputs.map(contiguous);
         let [tokens, packed] = dimensions(&qkv);
         let shape = [tokens, packed / 3];
-        let mut out = buffer(shape[0] * shape[1]);
-        let mut log_sum_exp = buffer(tokens * self.shape.heads);
+        let mut out = Buffer::new(shape[0] * shape[1]);
+        let mut log_sum_exp = vec![0.0; tokens * self.shape.heads];
         attention::forward(
             elements(&qkv),
             self.shape,
@@ -34,7 +37,7 @@ impl Operation<Flex, 1> for CausalAttention {
 
     fn backward(&self, saved: SavedAttention, d_out: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
         let shape = dimensions(&saved.qkv);
-        let mut d_qkv = buffer(shape[0] * shape[1]);
+        let mut d_qkv = Buffer::new(shape[0] * shape[1]);
         attention::backward(
             elements(&contiguous(d_out)),
             elements(&saved.qkv),

@@ -1,6 +1,9 @@
 use burn::backend::{Flex, flex::FlexTensor};
 
-use super::tensors::{buffer, contiguous, elements, ids, tensor};
+use super::{
+    memory::Buffer,
+    tensors::{contiguous, elements, ids, tensor},
+};
 use crate::{
     cpu::cross_entropy::{self, Softmax},
     fused::{CrossEntropy, Operation},
@@ -21,7 +24,7 @@ impl Operation<Flex, 1> for CrossEntropy<FlexTensor> {
         let [logits] = inputs.map(contiguous);
         let targets = ids(&self.targets);
         let tokens = targets.len();
-        let mut nll = buffer(tokens);
+        let mut nll = Buffer::new(tokens);
         let mut softmax = vec![Softmax::default(); tokens];
         cross_entropy::forward(elements(&logits), &targets, &mut nll, &mut softmax);
         let saved = SavedCrossEntropy {

@@ -1,6 +1,9 @@
 use burn::backend::{Flex, flex::FlexTensor};
 
-use super::tensors::{buffer, contiguous, dimensions, elements, ids, tensor};
+use super::{
+    memory::Buffer,
+    tensors::{contiguous, dimensions, elements, ids, tensor},
+};
 use crate::{
     cpu::embedding,
     fused::{Embedding, Operation},
@@ -27,7 +30,7 @@ impl Operation<Flex, 2> for Embedding<FlexTensor> {
             positions: dimensions(&positions),
         };
         let shape = [saved.tokens.len(), saved.table[1]];
-        let mut y = buffer(shape[0] * shape[1]);
+        let mut y = Buffer::new(shape[0] * shape[1]);
         embedding::forward(
             &saved.tokens,
             elements(&table),
@@ -40,8 +43,8 @@ impl Operation<Flex, 2> for Embedding<FlexTensor> {
     }
 
     fn backward(&self, saved: SavedEmbedding, dy: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let mut d_table = buffer(saved.table.iter().product());
-        let mut d_positions = buffer(saved.positions.iter().product());
+        let mut d_table = Buffer::new(saved.table.iter().product());
+        let mut d_positions = Buffer::new(saved.positions.iter().product());
         embedding::backward(
             elements(&contiguous(dy)),
             &saved.tokens,

@@ -1,6 +1,9 @@
 use burn::backend::{Flex, flex::FlexTensor};
 
-use super::tensors::{bias, buffer, contiguous, dimensions, elements, tensor};
+use super::{
+    memory::Buffer,
+    tensors::{bias, contiguous, dimensions, elements, tensor},
+};
 use crate::{
     cpu::gelu,
     fused::{BiasGelu, Operation},
@@ -14,7 +17,7 @@ impl Operation<Flex, 2> for BiasGelu {
         let inputs = inputs.map(contiguous);
         let [x, offset] = &inputs;
         let shape = dimensions(x);
-        let mut y = buffer(shape[0] * shape[1]);
+        let mut y = Buffer::new(shape[0] * shape[1]);
         gelu::forward(elements(x), bias(offset), &mut y);
         (tensor(y, shape), inputs)
     }
@@ -27,8 +30,8 @@ impl Operation<Flex, 2> for BiasGelu {
     ) -> [Option<FlexTensor>; 2] {
         let dy = contiguous(dy);
         let shape = dimensions(&x);
-        let mut dx = buffer(shape[0] * shape[1]);
-        let mut d_bias = bias(&offset).map(|_| buffer(shape[1]));
+        let mut dx = Buffer::new(shape[0] * shape[1]);
+        let mut d_bias = bias(&offset).map(|_| Buffer::new(shape[1]));
         gelu::backward(
             elements(&dy),
             elements(&x),

@@ -1,6 +1,9 @@
 use burn::backend::{Flex, flex::FlexTensor};
 
-use super::tensors::{bias, buffer, contiguous, dimensions, elements, tensor};
+use super::{
+    memory::Buffer,
+    tensors::{bias, contiguous, dimensions, elements, tensor},
+};
 use crate::{
     cpu::layer_norm,
     fused::{LayerNorm, Operation},
@@ -22,9 +25,9 @@ impl Operation<Flex, 3> for LayerNorm {
     fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, SavedLayerNorm) {
         let [x, weight, offset] = inputs.map(contiguous);
         let shape = dimensions(&x);
-        let mut y = buffer(shape[0] * shape[1]);
-        let mut mean = buffer(shape[0]);
-        let mut inverse_deviation = buffer(shape[0]);
+        let mut y = Buffer::new(shape[0] * shape[1]);
+        let mut mean = vec![0.0; shape[0]];
+        let mut inverse_deviation = vec![0.0; shape[0]];
         layer_norm::forward(
             elements(&x),
             elements(&weight),
@@ -48,9 +51,9 @@ impl Operation<Flex, 3> for LayerNorm {
         let dy = contiguous(dy);
         let shape = dimensions(&dy);
         let width = shape[1];
-        let mut dx = buffer(shape[0] * width);
-        let mut d_weight = buffer(width);
-        let mut d_bias = saved.has_bias.then(|| buffer(width));
+        let mut dx = Buffer::new(shape[0] * width);
+        let mut d_weight = Buffer::new(width);
+        let mut d_bias = saved.has_bias.then(|| Buffer::new(width));
         layer_norm::backward(
             elements(&dy),
             layer_norm::Saved {

@@ -1,6 +1,9 @@
 use burn::backend::{Flex, flex::FlexTensor};
 
-use super::tensors::{bias, buffer, contiguous, dimensions, elements, tensor};
+use super::{
+    memory::Buffer,
+    tensors::{bias, contiguous, dimensions, elements, tensor},
+};
 use crate::{
     Precision,
     cpu::{
@@ -29,7 +32,7 @@ impl Operation<Flex, 3> for Linear {
         let dx = wanted[0].then(|| multiply(matrix(&dy), matrix(&weight).transposed()));
         let d_weight = wanted[1].then(|| multiply(matrix(&x).transposed(), matrix(&dy)));
         let d_bias = (wanted[2] && has_bias).then(|| {
-            let mut sums = buffer(dimensions(&dy)[1]);
+            let mut sums = Buffer::new(dimensions(&dy)[1]);
             sum_rows(elements(&dy), &mut sums);
             let width = sums.len();
             tensor(sums, [width])
@@ -80,7 +83,7 @@ fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
 
 fn product(a: Matrix, b: Matrix, onto: Onto, precision: Precision) -> FlexTensor {
     let shape = [a.rows(), b.columns()];
-    let mut out = buffer(shape[0] * shape[1]);
+    let mut out = Buffer::new(shape[0] * shape[1]);
     matmul(a, b, onto, &mut out, precision);
     tensor(out, shape)
 }

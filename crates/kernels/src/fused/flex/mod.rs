@@ -6,5 +6,6 @@ mod embedding;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod memory;
 mod residual;
 mod tensors;

@@ -1,6 +1,9 @@
 use burn::backend::{Flex, flex::FlexTensor};
 
-use super::tensors::{bias, buffer, contiguous, dimensions, elements, tensor};
+use super::{
+    memory::Buffer,
+    tensors::{bias, contiguous, dimensions, elements, tensor},
+};
 use crate::{
     cpu::{residual, sums::sum_rows},
     fused::{BiasDropoutAdd, Operation},
@@ -13,7 +16,7 @@ impl Operation<Flex, 3> for BiasDropoutAdd {
     fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, bool) {
         let [x, offset, stream] = inputs.map(contiguous);
         let shape = dimensions(&x);
-        let mut y = buffer(shape[0] * shape[1]);
+        let mut y = Buffer::new(shape[0] * shape[1]);
         residual::forward(
             elements(&x),
             bias(&offset),
@@ -27,14 +30,14 @@ impl Operation<Flex, 3> for BiasDropoutAdd {
     fn backward(&self, has_bias: bool, dy: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let dy = contiguous(dy);
         let shape = dimensions(&dy);
-        let mut d_bias = has_bias.then(|| buffer(shape[1]));
+        let mut d_bias = has_bias.then(|| Buffer::new(shape[1]));
         let dx = if self.dropout.is_none() {
             if let Some(d_bias) = &mut d_bias {
                 sum_rows(elements(&dy), d_bias);
             }
             dy.clone()
         } else {
-            let mut dx = buffer(shape[0] * shape[1]);
+            let mut dx = Buffer::new(shape[0] * shape[1]);
             residual::backward(
                 elements(&dy),
                 self.dropout,

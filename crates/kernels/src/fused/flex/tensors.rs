@@ -1,7 +1,9 @@
 use burn::{
     backend::flex::{FlexTensor, Layout},
-    tensor::{Bytes, DType, Shape},
+    tensor::{DType, Shape},
 };
+
+use super::memory::Buffer;
 
 /// The tensor with its elements in row-major order and nothing between them; itself, where that is so already.
 pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -25,15 +27,10 @@ pub(super) fn dimensions(tensor: &FlexTensor) -> [usize; 2] {
     [shape[0], shape[1]]
 }
 
-/// Room for `elements` numbers that are about to be written.
-pub(super) fn buffer(elements: usize) -> Vec<f32> {
-    vec![0.0; elements]
-}
-
 /// A tensor of these elements.
-pub(super) fn tensor<const D: usize>(elements: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+pub(super) fn tensor<const D: usize>(elements: Buffer, shape: [usize; D]) -> FlexTensor {
     FlexTensor::new(
-        Bytes::from_elems(elements),
+        elements.into_bytes(),
         Layout::contiguous(Shape::from(shape)),
         DType::F32,
     )
