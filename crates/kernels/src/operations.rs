@@ -164,7 +164,8 @@ impl Operations {
     }
 
     /// Causal self-attention straight from the packed projection, `dropout(softmax(Q K^T / sqrt(d) + mask)) V` in each
-    /// head of d = width / heads channels (arXiv 1706.03762); a token attends to itself and to those before it.
+    /// head of d = width / heads channels (arXiv 1706.03762); a token attends to itself and to those before it. For the
+    /// order of the dropout mask see [`cpu::attention`](crate::cpu::attention).
     ///
     /// Shapes: `qkv` `[batch * context, 3 * width]`, the queries of all heads first, then the keys, then the values;
     /// gives `[batch * context, width]`.

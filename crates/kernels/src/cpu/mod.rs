@@ -3,6 +3,7 @@
 //! What the fused operations on Flex are made of. SIMD is chosen at run time, work is shared by rayon's current pool, and
 //! every result is the same bits in every run, since work is split by shape and summed in a fixed order.
 
+pub mod attention;
 mod bias;
 pub mod cross_entropy;
 pub mod dropout;
@@ -12,10 +13,9 @@ mod lanes;
 pub mod layer_norm;
 mod math;
 pub mod matmul;
+pub mod matrix;
+mod product;
 pub mod residual;
 mod simd;
-mod stubs;
 pub mod sums;
 mod tasks;
-
-pub use stubs::*;

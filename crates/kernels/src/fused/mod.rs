@@ -6,8 +6,6 @@
 mod flex;
 #[cfg(feature = "tch")]
 mod libtorch;
-#[cfg(feature = "tch")]
-mod libtorch;
 mod operation;
 
 #[cfg(feature = "tch")]

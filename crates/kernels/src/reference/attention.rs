@@ -1,7 +1,7 @@
 use burn::tensor::{Bool, Tensor, activation::softmax};
 
-use super::dropout::dropout;
-use crate::{AttentionShape, Dropout};
+use super::dropout::mask;
+use crate::{AttentionShape, Dropout, cpu::attention::BLOCK};
 
 pub(crate) fn causal_attention(qkv: Tensor<2>, shape: AttentionShape, probability: Dropout) -> Tensor<2> {
     let AttentionShape {
@@ -26,6 +26,22 @@ pub(crate) fn causal_attention(qkv: Tensor<2>, shape: AttentionShape, probabilit
     let scores = (queries * scale).matmul(keys.transpose()); // [batch, heads, context, context]
     let future = Tensor::<2, Bool>::tril_mask([context, context], 0, &scores.device());
     let weights = softmax(scores.mask_fill(future.unsqueeze(), f32::NEG_INFINITY), 3);
-    let mixed = dropout(weights, probability).matmul(values);
+    let mixed = drop_weights(weights, probability).matmul(values);
     mixed.swap_dims(1, 2).reshape([tokens, width])
+}
+
+/// The mask is that of the weights stored as `[batch, heads, blocks, context, BLOCK]`: by blocks of queries, and in a block
+/// key by key.
+fn drop_weights(weights: Tensor<4>, dropout: Dropout) -> Tensor<4> {
+    if dropout.is_none() {
+        return weights;
+    }
+    let [batch, heads, context, _] = weights.dims();
+    let blocks = context.div_ceil(BLOCK);
+    let mask: Tensor<5> = mask(dropout, [batch, heads, blocks, context, BLOCK], &weights);
+    let mask = mask
+        .swap_dims(3, 4)
+        .reshape([batch, heads, blocks * BLOCK, context])
+        .slice([0..batch, 0..heads, 0..context]);
+    weights * mask
 }

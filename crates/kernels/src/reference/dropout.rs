@@ -7,10 +7,19 @@ pub(crate) fn dropout<const D: usize>(x: Tensor<D>, dropout: Dropout) -> Tensor<
     if dropout.is_none() {
         return x;
     }
-    let factors = (0..x.shape().num_elements() as u64).map(|index| dropout.factor(index));
-    let mask = TensorData::new(factors.collect::<Vec<f32>>(), x.shape());
-    let mask = Tensor::from_data(mask, (&x.device(), x.dtype()));
+    let mask = mask(dropout, x.dims(), &x);
     x * mask
+}
+
+/// The factors of a tensor of this shape, on the device and in the type of another.
+pub(super) fn mask<const D: usize, const E: usize>(
+    dropout: Dropout,
+    shape: [usize; D],
+    like: &Tensor<E>,
+) -> Tensor<D> {
+    let factors = (0..shape.iter().product::<usize>() as u64).map(|index| dropout.factor(index));
+    let mask = TensorData::new(factors.collect::<Vec<f32>>(), shape);
+    Tensor::from_data(mask, (&like.device(), like.dtype()))
 }
 
 pub(crate) fn bias_dropout_add(

@@ -10,7 +10,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct SavedAttention {
     qkv: FlexTensor,
-    out: FlexTensor,
     log_sum_exp: Vec<f32>,
 }
 
@@ -30,13 +29,7 @@ impl Operation<Flex, 1> for CausalAttention {
             &mut out,
             &mut log_sum_exp,
         );
-        let out = tensor(out, shape);
-        let saved = SavedAttention {
-            qkv,
-            out: out.clone(),
-            log_sum_exp,
-        };
-        (out, saved)
+        (tensor(out, shape), SavedAttention { qkv, log_sum_exp })
     }
 
     fn backward(&self, saved: SavedAttention, d_out: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
@@ -45,7 +38,6 @@ impl Operation<Flex, 1> for CausalAttention {
         attention::backward(
             elements(&contiguous(d_out)),
             elements(&saved.qkv),
-            elements(&saved.out),
             &saved.log_sum_exp,
             self.shape,
             self.dropout,

@@ -4,7 +4,8 @@ use super::tensors::{bias, buffer, contiguous, dimensions, elements, tensor};
 use crate::{
     Precision,
     cpu::{
-        matmul::{Matrix, Onto, matmul},
+        matmul::{Onto, matmul},
+        matrix::Matrix,
         sums::sum_rows,
     },
     fused::{Linear, LinearTied, Operation},
