@@ -14,6 +14,8 @@ pub mod layer_norm;
 mod math;
 pub mod matmul;
 pub mod matrix;
+#[cfg(test)]
+mod portable;
 mod product;
 pub mod residual;
 mod simd;
