@@ -13,8 +13,8 @@ mod linear;
 mod loss;
 mod normalisation;
 
-pub use cpu::dropout::Dropout;
 pub use attention::{AttentionShape, causal_attention};
+pub use cpu::dropout::Dropout;
 pub use dropout::{dropout, dropout_add};
 pub use linear::{gelu, linear, linear_tied};
 pub use loss::cross_entropy;

@@ -44,7 +44,11 @@ impl Dropout {
     #[inline(always)]
     pub fn factor(self, index: u64) -> f32 {
         let [word, _] = threefry(self.key, index);
-        if word < self.threshold() { 0.0 } else { self.scale() }
+        if word < self.threshold() {
+            0.0
+        } else {
+            self.scale()
+        }
     }
 
     /// `1 / (1 - probability)`.
@@ -76,7 +80,9 @@ fn threefry(key: u64, counter: u64) -> [u32; 2] {
         if round % 4 == 3 {
             let injection = round / 4 + 1;
             x0 = x0.wrapping_add(keys[injection % 3]);
-            x1 = x1.wrapping_add(keys[(injection + 1) % 3]).wrapping_add(injection as u32);
+            x1 = x1
+                .wrapping_add(keys[(injection + 1) % 3])
+                .wrapping_add(injection as u32);
         }
     }
     [x0, x1]
