@@ -49,8 +49,17 @@ fn mistakes_are_found_before_anything_runs() {
             "a base that is not there",
             "name = \"x\"\nbase = \"nowhere.toml\"".to_owned(),
         ),
+        (
+            "a text that is not there",
+            SWEEP.replace("synthetic", "nowhere.txt"),
+        ),
+        (
+            "a text that is too short",
+            SWEEP.replace("synthetic", "short.txt"),
+        ),
     ];
     let place = Place::new();
+    place.write("short.txt", "a text of 23 characters");
     let mut reports = String::new();
     for (what, text) in mistakes {
         place.write("sweep.toml", &text);

@@ -8,13 +8,14 @@ mod place;
 
 use std::{
     fs,
+    os::unix::process::CommandExt,
     path::Path,
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 use place::{Place, SWEEP, timeless};
@@ -48,6 +49,18 @@ fn results(out: &Path) -> Vec<(String, SystemTime)> {
                 .ok()?;
             Some((entry.file_name().to_string_lossy().into_owned(), written))
         })
+        .collect()
+}
+
+/// The rows of each trial's curve so far.
+fn curves(out: &Path) -> Vec<usize> {
+    let Ok(entries) = fs::read_dir(out.join("trials")) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| fs::read_to_string(entry.path().join("curve.csv")).ok())
+        .map(|curve| curve.lines().count().saturating_sub(1))
         .collect()
 }
 
@@ -159,6 +172,41 @@ fn a_sweep_that_is_asked_to_stop_goes_on_later() {
             .success()
     );
     assert_same(&calm, &out);
+}
+
+#[test]
+fn ctrl_c_in_a_terminal_leaves_a_checkpoint_of_the_step_it_came_at() {
+    let place = Place::new();
+    // No checkpoint but the first evaluation's and the last's.
+    place.write(
+        "sweep.toml",
+        &SWEEP
+            .replace("steps = 400", "steps = 100_000")
+            .replace("eval_every = 100", "eval_every = 100_000")
+            .replace("checkpoint_every = 20", "checkpoint_every = 100_000"),
+    );
+    let out = place.path("interrupted");
+    let name = out.display().to_string();
+    let arguments = ["sweep", "sweep.toml", "--jobs", "1", "--out", &name];
+
+    // A terminal sends it to the whole foreground group.
+    let mut runner = place.command(&arguments).process_group(0).spawn().unwrap();
+    wait_for("some rows of a curve", || {
+        curves(&out).iter().any(|rows| *rows > 3)
+    });
+    killpg(Pid::from_raw(runner.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(runner.wait().unwrap().code(), Some(75));
+    assert!(trials(&out).is_empty(), "its trials have ended with it");
+
+    let saved: Vec<String> = fs::read_dir(out.join("trials"))
+        .unwrap()
+        .flatten()
+        .filter_map(|trial| fs::read_to_string(trial.path().join("checkpoints/latest")).ok())
+        .collect();
+    assert!(
+        matches!(saved.as_slice(), [name] if name.as_str() > "step-00000000"),
+        "{saved:?}"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod common;
 use burn::tensor::{Device, Tensor};
 use common::{Bounds, ROUNDING, integers, matrix, numbers};
 use kernels::Operations;
-use losses::{CrossEntropy, LossConfig, TokenAverage, mse, perplexity, top_1_accuracy};
+use losses::{CrossEntropy, LossConfig, TokenAverage, bits_per_byte, mse, perplexity, top_1_accuracy};
 use proptest::prelude::*;
 
 const IGNORED: i64 = -100;
@@ -52,6 +52,31 @@ fn the_probabilities_of_the_textbook() {
         format!("{:.1} {:.1}", perplexity(2.0), perplexity(1.0)),
         "7.4 2.7"
     );
+}
+
+#[test]
+fn bits_per_byte_do_not_depend_on_the_tokenizer() {
+    // A uniform guess over 256 bytes, as one token a byte and as one token of four.
+    let guess = 256f64.ln();
+    for (nll, bytes_per_token) in [(guess, 1.0), (4.0 * guess, 4.0)] {
+        assert!((bits_per_byte(nll, bytes_per_token) - 8.0).abs() <= 8.0 * 2.0 * f64::EPSILON);
+    }
+}
+
+#[test]
+fn only_plain_cross_entropy_has_a_perplexity() {
+    let cross_entropy = |label_smoothing, z_loss| {
+        LossConfig::CrossEntropy(CrossEntropy {
+            label_smoothing,
+            z_loss,
+            chunk: 7,
+            ..CrossEntropy::default()
+        })
+    };
+    assert!(cross_entropy(0.0, 0.0).is_likelihood());
+    for loss in [cross_entropy(0.1, 0.0), cross_entropy(0.0, 1e-4), LossConfig::Mse] {
+        assert!(!loss.is_likelihood(), "{loss:?}");
+    }
 }
 
 #[test]

@@ -7,11 +7,11 @@
 use burn::{
     module::{Module, Param},
     optim::GradientsParams,
-    tensor::{Device, Tensor},
+    tensor::{Device, Tensor, TensorData},
 };
 use optimizers::{
     Adam, AdamW, Algorithm, At, Clip, ClipBy, Elementwise, GroupConfig, Lion, Optimizer, OptimizerConfig,
-    ParameterGroup, Rule, Sgd, StateError, Update, WeightDecayOn,
+    ParameterGroup, ParameterPath, Rule, Sgd, StateError, Update, WeightDecayOn,
 };
 use proptest::prelude::*;
 
@@ -250,10 +250,29 @@ fn a_group_has_its_own_learning_rate_decay_and_algorithm() {
     assert_eq!(step(&with(signed)), [0.625, 0.625, 0.5, 0.5]);
     let matrices = GroupConfig {
         rank: Some(2),
-        lr_scale: 0.0,
+        lr_scale: 0.5,
         ..GroupConfig::default()
     };
-    assert_eq!(step(&with(matrices)), [1.0, 1.0, 0.75, 0.75]);
+    assert_eq!(step(&with(matrices)), [0.8125, 0.8125, 0.75, 0.75]);
+    // By rank too, vectors are spared the decay, unless the recipe says otherwise.
+    let by_rank = GroupConfig {
+        rank: Some(1),
+        lr_scale: 0.5,
+        ..GroupConfig::default()
+    };
+    assert_eq!(step(&with(by_rank.clone())), [0.625, 0.625, 0.875, 0.875]);
+    let all = OptimizerConfig {
+        weight_decay_on: WeightDecayOn::All,
+        ..with(by_rank)
+    };
+    assert_eq!(step(&all), [0.625, 0.625, 0.8125, 0.8125]);
+}
+
+#[test]
+fn parameters_have_the_paths_of_their_fields() {
+    let pair = Pair::new(&[1.0; 4], &Device::flex());
+    assert_eq!(ParameterPath::all(&pair), ["matrix", "vector"]);
+    assert_eq!(ParameterPath::all(&[pair]), ["0.matrix", "0.vector"]);
 }
 
 #[test]
@@ -367,10 +386,7 @@ fn every_algorithm_continues_bit_for_bit_from_its_saved_state() {
             }
         }
         let mut state = state;
-        state.insert(
-            "matrix.nothing".to_owned(),
-            burn::tensor::TensorData::from([1.0f32]),
-        );
+        state.insert("matrix.nothing".to_owned(), TensorData::from([1.0f32]));
         assert!(
             matches!(resumed.load_state(&pair, state), Err(StateError::Unknown(_))),
             "{name}"
@@ -396,6 +412,25 @@ fn a_state_of_another_shape_is_refused() {
         .load_state(&smaller, optimizer.state())
         .unwrap_err();
     assert!(matches!(error, StateError::WrongShape { .. }), "{error}");
+}
+
+#[test]
+fn a_count_that_is_none_is_refused() {
+    let device = Device::flex().autodiff();
+    let config = OptimizerConfig::default();
+    let mut optimizer = config.init().unwrap();
+    let pair = Pair::new(&[1.0; 6], &device);
+    let gradients = pair.gradients(&[1.0; 6]);
+    let pair = optimizer.step(0.1, pair, gradients);
+    for count in [TensorData::from([-1i64]), TensorData::from([1.0f32])] {
+        let mut state = optimizer.state();
+        state.insert("matrix.t".to_owned(), count);
+        let error = config.init().unwrap().load_state(&pair, state).unwrap_err();
+        assert!(
+            matches!(&error, StateError::NotANumber(key) if key == "matrix.t"),
+            "{error}"
+        );
+    }
 }
 
 /// A gradient and a limit.
@@ -439,6 +474,45 @@ fn norms_beyond_the_squares_of_f32_are_still_exact() {
 }
 
 proptest! {
+    /// Against plain loops in f64: a unit is a column of a matrix, and a whole vector.
+    #[test]
+    fn adaptive_clipping_is_its_formula_for_every_unit(
+        (rows, columns, weights, gradients) in (1..5usize, 1..5usize).prop_flat_map(|(rows, columns)| {
+            // Weights down to 0, whose norm counts as 1e-3.
+            let weights = prop::collection::vec(prop_oneof![Just(0.0f32), -2.0f32..2.0], rows * columns);
+            (Just(rows), Just(columns), weights, prop::collection::vec(-2.0f32..2.0, rows * columns))
+        }),
+        limit in 0.01..2.0f64,
+        as_vector: bool,
+    ) {
+        let (rows, columns) = if as_vector { (rows * columns, 1) } else { (rows, columns) };
+        let device = Device::flex();
+        let clip = Clip { by: ClipBy::Adaptive, limit };
+        let tensor = |numbers: &[f32]| Tensor::<1>::from_floats(numbers, &device);
+        let mut params = GradientsParams::new();
+        let clipped = if as_vector {
+            let parameter = Param::from_tensor(tensor(&weights));
+            params.register(parameter.id, tensor(&gradients));
+            clip.apply(&parameter, params).0.get::<1>(parameter.id).unwrap().into_data()
+        } else {
+            let matrix = |numbers: &[f32]| tensor(numbers).reshape([rows, columns]);
+            let parameter = Param::from_tensor(matrix(&weights));
+            params.register(parameter.id, matrix(&gradients));
+            clip.apply(&parameter, params).0.get::<2>(parameter.id).unwrap().into_data()
+        };
+        let clipped = clipped.try_to_vec::<f32>().unwrap();
+        for column in 0..columns {
+            let unit = |numbers: &[f32]| -> Vec<f32> { (0..rows).map(|row| numbers[row * columns + column]).collect() };
+            let (length, largest) = (norm(&unit(&gradients)), limit * norm(&unit(&weights)).max(1e-3));
+            // Two norms of up to 16 squares, a quotient and two products.
+            let bound = 24.0 * f64::from(f32::EPSILON);
+            for (actual, g) in unit(&clipped).iter().zip(unit(&gradients)) {
+                let expected = f64::from(g) * (largest / length).min(1.0);
+                prop_assert!((f64::from(*actual) - expected).abs() <= bound * expected.abs(), "{actual} {expected}");
+            }
+        }
+    }
+
     #[test]
     fn no_clipping_increases_the_norm(gradients in vector(), limit in 0.01..200.0f64) {
         for by in [ClipBy::GlobalNorm, ClipBy::Value, ClipBy::Adaptive] {

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{fs, path::Path};
 
 use toml::{Table, Value};
 use training::config::{ConfigError, Node, NodeKind};
@@ -142,7 +142,14 @@ fn base(node: &Node, directory: &Path) -> Result<Node, ConfigError> {
         None => Node::parse("base", ""),
         Some(base) => match (&base.kind, base.as_str()) {
             (NodeKind::Table(_), _) => Ok(base.clone()),
-            (_, Some(path)) => Node::read(&directory.join(path)),
+            (_, Some(path)) => {
+                let path = directory.join(path).display().to_string();
+                let text = fs::read_to_string(&path).map_err(|error| {
+                    ConfigError::at(&base.place, format!("cannot read {path}: {error}"), "this file")
+                        .help("a base is looked for beside the sweep file")
+                })?;
+                Node::parse(&path, &text)
+            }
             _ => Err(ConfigError::at(
                 &base.place,
                 "base is neither a recipe nor a file",

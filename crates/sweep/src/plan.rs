@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use toml::Value;
 use training::{
-    Recipe,
+    Recipe, RunError,
     config::{ConfigError, Node, NodeKind},
 };
 
@@ -80,6 +80,22 @@ impl Plan {
             base: base(file, &trials),
             trials,
         })
+    }
+
+    /// Opens the text of every trial, so that a missing one is found before anything runs, and is tokenized once for all.
+    ///
+    /// # Errors
+    /// Where a text is not there, is no text, or is too short.
+    pub fn check_texts(&self) -> Result<(), RunError> {
+        let mut checked = Vec::new();
+        for Trial { recipe, .. } in &self.trials {
+            let text = (&recipe.data, recipe.model.context);
+            if !checked.contains(&text) {
+                recipe.open_text()?;
+                checked.push(text);
+            }
+        }
+        Ok(())
     }
 
     /// Tokens that all trials learn from.

@@ -1,6 +1,7 @@
 use std::{
     fs::{self, OpenOptions},
     io,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -98,6 +99,9 @@ impl Launcher<'_> {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
+            // A terminal sends Ctrl-C to its whole group; from it and from the runner the trial would hear it twice, and
+            // end at once, its checkpoint not written.
+            .process_group(0)
             .spawn()
     }
 

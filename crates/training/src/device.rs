@@ -18,10 +18,9 @@ pub enum DeviceName {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 pub enum DeviceError {
     /// No device is called that.
-    #[error("there is no device `{0}`")]
-    #[diagnostic(help(
-        "the devices are flex, libtorch and libtorch:cuda:N; `cupel devices` shows what is here"
-    ))]
+    #[error(
+        "there is no device `{0}`: the devices are flex, libtorch and libtorch:cuda:N; `cupel devices` shows what is here"
+    )]
     Unknown(String),
     /// This build lacks the backend.
     #[error("this build has no LibTorch backend, which `{0}` needs")]

@@ -1,6 +1,6 @@
 use std::{path::Path, sync::LazyLock};
 
-use data::DataConfig;
+use data::{BatchShape, DataConfig, DataError, Dataset, OpenOptions, Position};
 use kernels::{Kernels, Operations, Precision};
 use losses::LossConfig;
 use model::ModelConfig;
@@ -247,6 +247,26 @@ impl Recipe {
         self.schedule.build(self.run())
     }
 
+    /// The text, tokenized, and long enough for the batches of training and evaluation.
+    ///
+    /// # Errors
+    /// Where it is not there, is no text, or is too short.
+    pub fn open_text(&self) -> Result<Dataset, DataError> {
+        let dataset = Dataset::open(&self.data, &OpenOptions::from_env())?;
+        let shape = BatchShape {
+            sequences: self.training.batch_size,
+            context: self.model.context,
+        };
+        let first = Position {
+            seed: self.training.seed,
+            step: 0,
+            micro_step: 0,
+        };
+        dataset.train().batch(shape, first)?;
+        dataset.validation().evaluation_batches(shape, 1).map(drop)?;
+        Ok(dataset)
+    }
+
     fn run(&self) -> Run {
         Run {
             steps: self.training.steps,
@@ -289,13 +309,15 @@ fn with_default_names(node: &Node) -> Node {
     named
 }
 
-/// An error of the value at `key`, at the nearest place that was written.
+/// An error of the value at `key`, at the nearest place that was written: the key, its table, or the start of the file.
 fn fault(node: &Node, key: &str, message: String, cure: String) -> ConfigError {
     let table = key.split('.').next().unwrap_or(key);
-    let error = match (node.get(key), node.get(table)) {
-        (Some(value), _) => ConfigError::at(&value.place, message, "here"),
-        (None, Some(table)) => ConfigError::at(&table.key, message, format!("{key} was left at its default")),
-        (None, None) => ConfigError::nowhere(message),
+    let error = match node.get(key) {
+        Some(value) => ConfigError::at(&value.place, message, "here"),
+        None => {
+            let place = node.get(table).map_or(&node.place, |table| &table.key);
+            ConfigError::at(place, message, format!("{key} was left at its default"))
+        }
     };
     error.help(cure)
 }

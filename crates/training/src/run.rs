@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use data::{Dataset, OpenOptions};
+use data::Dataset;
 use jiff::Timestamp;
 use tracing::info;
 
@@ -82,7 +82,7 @@ pub fn run(
     };
     claim(recipe, files)?;
 
-    let dataset = Dataset::open(&recipe.data, &OpenOptions::from_env())?;
+    let dataset = recipe.open_text()?;
     let mut trainer = Trainer::new(recipe, dataset.vocabulary(), &device.open()?)?;
     let checkpoints = Checkpoints::new(files.checkpoints(), recipe.training.keep_last);
     let mut progress = Progress {

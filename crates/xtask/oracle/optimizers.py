@@ -246,41 +246,30 @@ def optimizer_fixture(name, given):
 
 
 def clip_fixture(given):
-    """`gradients` are some of inputs.json's, of several shapes together, as are a model's."""
+    """Gradients of inputs.json, at every step: of each shape alone, and of several together, as are a model's."""
     by_norm, by_value = torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_
-    chosen = [
-        (by_norm, 1.0, [0, 1, 2], 0),
-        (by_norm, 0.01, [3], 1),
-        # Not above the threshold: unchanged.
-        (by_norm, 1e4, [1, 4], 2),
-        # All are zero.
-        (by_norm, 1.0, [0, 2, 4], 3),
-        # So small a norm that PyTorch's 1e-6 shows.
-        (by_norm, 1e-4, [0], 4),
-        (by_value, 0.5, [0, 1, 2], 0),
-        (by_value, 0.003, [4], 1),
-        (by_value, 1e4, [1, 2], 2),
-    ]
-    cases = []
-    for clip, threshold, indices, step in chosen:
-        gradients = [given[index]["gradients"][step] for index in indices]
-        parameters = [torch.zeros(given[index]["shape"], requires_grad=True) for index in indices]
-        for parameter, gradient in zip(parameters, gradients):
-            parameter.grad = torch.tensor(gradient).reshape(parameter.shape)
-        norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in parameters], foreach=False).item()
-        clip(parameters, threshold, foreach=False)
-        cases.append(
-            {
-                "function": clip.__name__,
-                "threshold": threshold,
-                "shapes": [given[index]["shape"] for index in indices],
-                "gradients": gradients,
-                "norm": norm,
-                "clipped": [parameter.grad.flatten().tolist() for parameter in parameters],
-            }
-        )
-    note = "norm is that before clipping. clip_grad_norm_ multiplies by min(threshold / (norm + 1e-6), 1)."
-    return {"class": "torch.nn.utils", "note": note, "cases": cases}
+    together = [0, 1, 2, 4]
+    # So small a limit that PyTorch's 1e-6 shows; one that some norms are above; one that none is.
+    chosen = [(by_norm, limit, [index]) for limit in (1e-4, 1.0, 1e4) for index in range(len(SHAPES))]
+    chosen += [(by_norm, 1.0, together)] + [(by_value, limit, together) for limit in (0.003, 0.5, 1e4)]
+    return {
+        "class": "torch.nn.utils",
+        "note": "norms are those before clipping. clip_grad_norm_ multiplies by min(limit / (norm + 1e-6), 1).",
+        "cases": [clip_case(clip, limit, [given[index] for index in inputs], inputs) for clip, limit, inputs in chosen],
+    }
+
+
+def clip_case(clip, limit, given, inputs):
+    norms, clipped = [], {}
+    for step in range(STEPS):
+        parameters = [torch.zeros(one["shape"], requires_grad=True) for one in given]
+        for one, parameter in zip(given, parameters):
+            parameter.grad = torch.tensor(one["gradients"][step]).reshape(parameter.shape)
+        norms.append(torch.nn.utils.get_total_norm([p.grad for p in parameters], foreach=False).item())
+        clip(parameters, limit, foreach=False)
+        if step + 1 in RECORDED_STEPS:
+            clipped[str(step + 1)] = [parameter.grad.flatten().tolist() for parameter in parameters]
+    return {"function": clip.__name__, "limit": limit, "inputs": inputs, "norms": norms, "clipped": clipped}
 
 
 def write(path, fixture, rows):

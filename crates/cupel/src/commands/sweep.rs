@@ -20,8 +20,9 @@ pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::R
         print_plan(&plan);
         return Ok(ExitCode::SUCCESS);
     }
-    // A missing device is found before anything is written.
+    // A missing device or text is found before anything is written.
     arguments.device.open()?;
+    plan.check_texts().into_diagnostic()?;
     stop_on_signals(stop)?;
 
     let machine = Machine::this(gpu_names());

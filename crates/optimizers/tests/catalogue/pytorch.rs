@@ -9,6 +9,8 @@ use burn::{
 use optimizers::{Algorithm, Clip, ClipBy, Optimizer, ParameterGroup};
 use serde::{Deserialize, de::DeserializeOwned};
 
+use crate::table::row;
+
 #[derive(Deserialize)]
 struct Inputs {
     inputs: Vec<Input>,
@@ -120,63 +122,80 @@ fn difference<const D: usize>(name: &str, case: &Case, input: &Input, dtype: DTy
 
 #[derive(Deserialize)]
 struct ClipFixture {
+    torch: String,
     cases: Vec<ClipCase>,
 }
 
+/// The gradients of some inputs, clipped together at every step.
 #[derive(Deserialize)]
 struct ClipCase {
     function: String,
-    threshold: f64,
-    gradients: Vec<Vec<f64>>,
-    norm: f64,
-    clipped: Vec<Vec<f64>>,
+    limit: f64,
+    inputs: Vec<usize>,
+    norms: Vec<f64>,
+    clipped: std::collections::BTreeMap<usize, Vec<Vec<f64>>>,
+}
+
+/// The gradients after clipping, and their norm before.
+fn clipped(clip: Clip, gradients: &[&Vec<f64>]) -> (Vec<Vec<f64>>, f64) {
+    let device = Device::flex();
+    let mut params = GradientsParams::new();
+    let mut parameters = Vec::new();
+    for g in gradients {
+        let parameter = Param::from_tensor(Tensor::<1>::zeros([g.len()], &device));
+        let data = TensorData::new((*g).clone(), [g.len()]);
+        params.register(parameter.id, Tensor::<1>::from_data(data, (&device, DType::F64)));
+        parameters.push(parameter);
+    }
+    let (params, norm) = clip.apply(&parameters, params);
+    let numbers = |parameter: &Param<Tensor<1>>| {
+        let gradient = params.get::<1>(parameter.id).unwrap();
+        gradient.to_data().iter::<f64>().collect()
+    };
+    (parameters.iter().map(numbers).collect(), norm)
 }
 
 /// PyTorch multiplies by `c / (norm + 1e-6)`, ours by `c / norm`; values are clipped alike.
 #[test]
 fn clipping_follows_pytorch_but_for_its_1e_6() {
-    let ClipFixture { cases } = fixture("clip");
-    let device = Device::flex();
-    for case in &cases {
-        let parameters: Vec<Param<Tensor<1>>> = case
-            .gradients
-            .iter()
-            .map(|g| Param::from_tensor(Tensor::zeros([g.len()], &device)))
-            .collect();
-        let mut gradients = GradientsParams::new();
-        for (parameter, g) in parameters.iter().zip(&case.gradients) {
-            let data = TensorData::new(g.clone(), [g.len()]);
-            gradients.register(parameter.id, Tensor::<1>::from_data(data, (&device, DType::F64)));
+    let Inputs { inputs } = fixture("inputs");
+    let ClipFixture { torch, cases } = fixture("clip");
+    assert_eq!((torch.as_str(), cases.len()), ("2.9.0", 19));
+    // In units in the last place of f32, in which the norm is summed.
+    let distance = |actual: f64, expected: f64| {
+        let error = (actual - expected).abs();
+        if error == 0.0 {
+            0.0
+        } else {
+            error / (f64::from(f32::EPSILON) * expected.abs())
         }
-        let by = match case.function.as_str() {
-            "clip_grad_norm_" => ClipBy::GlobalNorm,
-            _ => ClipBy::Value,
-        };
-        let limit = case.threshold;
-        let (clipped, norm) = Clip { by, limit }.apply(&parameters, gradients);
-        // A sum of squares in f32, of as many numbers as there are.
-        let numbers = case.gradients.iter().map(Vec::len).sum::<usize>() as f64;
-        let bound = numbers * f64::from(f32::EPSILON);
-        assert!(
-            (norm - case.norm).abs() <= bound * case.norm,
-            "{norm} {}",
-            case.norm
-        );
-        let relation = match by {
-            ClipBy::GlobalNorm if case.norm > limit => (case.norm + 1e-6) / case.norm,
-            // Just below the threshold PyTorch's 1e-6 may clip what ours leaves.
-            _ => 1.0,
-        };
-        for (parameter, expected) in parameters.iter().zip(&case.clipped) {
-            let actual = clipped.get::<1>(parameter.id).unwrap().to_data();
-            for (actual, expected) in actual.iter::<f64>().zip(expected) {
-                let expected = expected * relation;
-                assert!(
-                    (actual - expected).abs() <= 2.0 * bound * expected.abs(),
-                    "{actual} {expected}"
-                );
+    };
+    for (by, name, function) in [
+        (ClipBy::GlobalNorm, "global-norm", "clip_grad_norm_"),
+        (ClipBy::Value, "value", "clip_grad_value_"),
+    ] {
+        let (mut of_norms, mut of_gradients) = (0.0f64, 0.0f64);
+        for case in cases.iter().filter(|case| case.function == function) {
+            let limit = case.limit;
+            for (step, &norm) in case.norms.iter().enumerate() {
+                let gradients: Vec<_> = case.inputs.iter().map(|&i| &inputs[i].gradients[step]).collect();
+                let (actual, before) = clipped(Clip { by, limit }, &gradients);
+                of_norms = of_norms.max(distance(before, norm));
+                let relation = match by {
+                    ClipBy::GlobalNorm if norm > limit => (norm + 1e-6) / norm,
+                    _ => 1.0,
+                };
+                let expected = case.clipped.get(&(step + 1)).into_iter().flatten().flatten();
+                for (actual, expected) in actual.iter().flatten().zip(expected) {
+                    of_gradients = of_gradients.max(distance(*actual, expected * relation));
+                }
             }
         }
+        let cells = row(name).unwrap();
+        let stated = [2, 3].map(|column| cells[column].parse::<f64>().unwrap());
+        assert!(
+            of_norms <= stated[0] && of_gradients <= stated[1],
+            "{name}: {of_norms} and {of_gradients} units, stated {stated:?}"
+        );
     }
-    assert_eq!(cases.len(), 8);
 }

@@ -45,8 +45,8 @@ fn measured() -> BTreeMap<&'static str, Measured> {
     Algorithm::CATALOGUE.iter().map(|(name, _)| of(name)).collect()
 }
 
-/// The cells of the row of an algorithm.
-fn row(name: &str) -> Option<Vec<&'static str>> {
+/// The cells of the row of that name.
+pub fn row(name: &str) -> Option<Vec<&'static str>> {
     let row = TABLE
         .lines()
         .find(|line| line.starts_with(&format!("| `{name}` |")))?;
@@ -84,4 +84,28 @@ fn the_table_says_what_is_measured() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A new line of the catalogue is put under these laws, or this fails.
+#[test]
+fn what_holds_for_every_optimizer_is_put_to_every_one() {
+    let laws = [
+        "zero_gradient_is_a_fixed_point",
+        "no_learning_rate_no_move",
+        "sign_symmetry",
+        "state_survives_saving",
+        "finite_stays_finite",
+    ];
+    for law in laws {
+        let (_, algorithms) = OBEYED.iter().find(|(name, _)| *name == law).unwrap();
+        for (name, _) in Algorithm::CATALOGUE {
+            assert!(
+                algorithms.contains(&name.replace('-', "_").as_str()),
+                "{name}: {law}"
+            );
+        }
+    }
+    for (name, _) in Algorithm::CATALOGUE {
+        assert!(CONVERGE.contains(&name.replace('-', "_").as_str()), "{name}");
+    }
 }
