@@ -17,7 +17,10 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 
-use crate::{bench::PeersArguments, error::Error};
+use crate::{
+    bench::{GrowthArguments, PeersArguments},
+    error::Error,
+};
 
 /// The project's own chores.
 #[derive(Debug, Parser)]
@@ -56,6 +59,8 @@ enum Chore {
     /// first ten steps differ by more than rounding, nothing is timed. PyTorch 2.9.0 is found or provisioned as for
     /// `cargo xtask libtorch`.
     BenchPeers(PeersArguments),
+    /// Time a step by batch, context, width, depth and vocabulary, around nanoGPT's shape for a CPU.
+    BenchGrowth(GrowthArguments),
 }
 
 const LIBTORCH_EXAMPLES: &str = "\
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
         Chore::Libtorch { command } => libtorch_chore(&command),
         Chore::Oracle { check } => oracle_chore(check),
         Chore::BenchPeers(arguments) => bench::peers(&arguments),
+        Chore::BenchGrowth(arguments) => bench::growth(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

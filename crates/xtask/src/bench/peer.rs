@@ -63,46 +63,60 @@ impl Serialize for Peer {
 
 /// What the peers are started from.
 pub struct Programs {
-    environment: Environment,
-    python: PathBuf,
-    script: PathBuf,
     /// Without LibTorch.
     pub flex: Executables,
-    /// With LibTorch; nothing where no peer needs it.
-    libtorch: Option<Executables>,
+    /// Nothing where no peer needs it.
+    torch: Option<Torch>,
     threads: usize,
 }
 
+/// PyTorch, and Cupel with its LibTorch.
+struct Torch {
+    environment: Environment,
+    python: PathBuf,
+    script: PathBuf,
+    /// Nothing where no peer needs it.
+    cupel: Option<Executables>,
+}
+
 impl Programs {
-    /// Finds PyTorch and builds the workers that `peers` take.
-    pub fn new(peers: &[Peer], threads: usize) -> Result<Self, Error> {
+    /// Builds the worker on Flex.
+    pub fn flex(threads: usize) -> Result<Self, Error> {
+        Ok(Self {
+            flex: Executables::build(None)?,
+            torch: None,
+            threads,
+        })
+    }
+
+    /// Finds PyTorch, and builds the workers that `peers` take.
+    pub fn with_torch(peers: &[Peer], threads: usize) -> Result<Self, Error> {
         let environment = libtorch::environment()?;
         let python = environment.python().ok_or(Error::NoPyTorch)?.to_owned();
-        let script = build::root()?.join("benches/peer.py");
-        let flex = Executables::build(None)?;
         let with_libtorch = peers.iter().any(|peer| peer.is_libtorch());
-        let libtorch = with_libtorch
-            .then(|| Executables::build(Some(&environment)))
-            .transpose()?;
-        Ok(Self {
-            environment,
+        let torch = Torch {
             python,
-            script,
-            flex,
-            libtorch,
-            threads,
+            script: build::root()?.join("benches/peer.py"),
+            cupel: with_libtorch
+                .then(|| Executables::build(Some(&environment)))
+                .transpose()?,
+            environment,
+        };
+        Ok(Self {
+            torch: Some(torch),
+            ..Self::flex(threads)?
         })
     }
 
     /// The worker of a peer, ready to train what was prepared in `directory`.
     pub fn start(&self, peer: Peer, directory: &Path) -> Result<Worker, Error> {
         let mut command = match peer {
-            Peer::FlexFused => self.cupel("flex", "fused", "f32", directory),
-            Peer::FlexFusedBf16 => self.cupel("flex", "fused", "bf16", directory),
-            Peer::FlexReference => self.cupel("flex", "reference", "f32", directory),
-            Peer::LibtorchFused => self.cupel("libtorch", "fused", "f32", directory),
-            Peer::LibtorchReference => self.cupel("libtorch", "reference", "f32", directory),
-            Peer::PytorchEager | Peer::PytorchCompile => self.pytorch(&["train".as_ref(), directory]),
+            Peer::FlexFused => self.cupel("flex", "fused", "f32", directory)?,
+            Peer::FlexFusedBf16 => self.cupel("flex", "fused", "bf16", directory)?,
+            Peer::FlexReference => self.cupel("flex", "reference", "f32", directory)?,
+            Peer::LibtorchFused => self.cupel("libtorch", "fused", "f32", directory)?,
+            Peer::LibtorchReference => self.cupel("libtorch", "reference", "f32", directory)?,
+            Peer::PytorchEager | Peer::PytorchCompile => self.pytorch(&["train".as_ref(), directory])?,
         };
         if peer == Peer::PytorchCompile {
             command.arg("--compile");
@@ -112,11 +126,12 @@ impl Programs {
 
     /// The two workers that measure the machine: Cupel's, and PyTorch's.
     pub fn probes(&self, directory: &Path) -> Result<[Worker; 2], Error> {
-        let mut cupel = self.with_threads(Command::new(&self.flex.worker));
+        let mut cupel = self.with_threads(&self.flex.worker);
         cupel.arg("probe");
+        let mut pytorch = self.pytorch(&["probe".as_ref()])?;
         Ok([
             Worker::start("probe-cupel", &mut cupel, directory)?,
-            Worker::start("probe-pytorch", &mut self.pytorch(&["probe".as_ref()]), directory)?,
+            Worker::start("probe-pytorch", &mut pytorch, directory)?,
         ])
     }
 
@@ -127,28 +142,40 @@ impl Programs {
         command
     }
 
-    fn cupel(&self, device: &str, kernels: &str, precision: &str, directory: &Path) -> Command {
-        let executables = match (&self.libtorch, device) {
-            (Some(executables), "libtorch") => executables,
-            _ => &self.flex,
+    fn cupel(
+        &self,
+        device: &str,
+        kernels: &str,
+        precision: &str,
+        directory: &Path,
+    ) -> Result<Command, Error> {
+        let mut command = if device == "flex" {
+            self.with_threads(&self.flex.worker)
+        } else {
+            let torch = self.torch.as_ref().ok_or(Error::NoPyTorch)?;
+            let executables = torch.cupel.as_ref().ok_or(Error::NoPyTorch)?;
+            let mut command = self.with_threads(&executables.worker);
+            torch.environment.apply(&mut command);
+            command
         };
-        let mut command = self.with_threads(Command::new(&executables.worker));
         command.arg("train").arg(directory).args(["--device", device]);
         command.args(["--set", &format!("training.kernels = '{kernels}'")]);
         command.args(["--set", &format!("training.precision = '{precision}'")]);
-        command
+        Ok(command)
     }
 
-    fn pytorch(&self, work: &[&Path]) -> Command {
-        let mut command = self.with_threads(Command::new(&self.python));
-        command.arg(&self.script).args(work);
+    fn pytorch(&self, work: &[&Path]) -> Result<Command, Error> {
+        let torch = self.torch.as_ref().ok_or(Error::NoPyTorch)?;
+        let mut command = self.with_threads(&torch.python);
+        torch.environment.apply(&mut command);
+        command.arg(&torch.script).args(work);
         command.args(["--threads", &self.threads.to_string()]);
-        command
+        Ok(command)
     }
 
-    /// Every library's own name for the number of threads.
-    fn with_threads(&self, mut command: Command) -> Command {
-        self.environment.apply(&mut command);
+    /// A program that is told the number of threads by each library's own variable.
+    fn with_threads(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         for variable in ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
             command.env(variable, self.threads.to_string());
         }

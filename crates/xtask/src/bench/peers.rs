@@ -1,6 +1,6 @@
 //! `cargo xtask bench-peers`: Cupel and PyTorch, in turns, on one machine and as many threads.
 
-use std::{num::NonZeroUsize, path::PathBuf, thread};
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 
@@ -9,7 +9,7 @@ use super::{
     peer::{Peer, Programs},
     start,
     statistics::Summary,
-    summary, tables,
+    summary, tables, threads,
     turns::{self, Comparison, Progress},
     workload::Shape,
 };
@@ -64,13 +64,10 @@ pub fn peers(arguments: &PeersArguments) -> Result<(), Error> {
         [] => <Shape as clap::ValueEnum>::value_variants(),
         shapes => shapes,
     };
-    let threads = arguments
-        .threads
-        .or_else(|| thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
+    let threads = threads(arguments.threads);
     let alternations = usize::from(arguments.alternations);
 
-    let programs = Programs::new(&peers, threads)?;
+    let programs = Programs::with_torch(&peers, threads)?;
     let workloads = shapes.len() * arguments.dropout.len();
     let progress = Progress::new(2 * alternations + workloads * peers.len() * (1 + alternations));
     let machine = Machine::measure(&programs, alternations, &progress)?;
