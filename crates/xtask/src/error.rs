@@ -89,6 +89,20 @@ pub enum Error {
         "fixtures that are not what PyTorch computes: {files}\n  help: run `cargo xtask oracle` and look at the diff"
     )]
     Fixtures { files: usize },
+
+    /// A worker of a benchmark ended, or said what is no answer.
+    #[error(
+        "`{name}` gave no answer; the last that it said:\n    {last}\n  help: what it said names the cause"
+    )]
+    Worker { name: String, last: String },
+
+    /// Peers that are to compute the same do not.
+    #[error(
+        "the peers do not compute the same, so that their speeds mean nothing:\n  {}\n  \
+         help: the test of the kernels, `cargo xtask test`, says which operation is at fault; --peers leaves one out",
+        disagreements.join("\n  ")
+    )]
+    Disagreement { disagreements: Vec<String> },
 }
 
 impl Error {

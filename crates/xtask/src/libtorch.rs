@@ -9,7 +9,7 @@ use std::{env, fs, path::PathBuf};
 use cargo_metadata::{Metadata, MetadataCommand};
 
 use crate::error::Error;
-use environment::Environment;
+pub use environment::Environment;
 use python::Python;
 
 /// The version that tch, and so Burn's LibTorch backend, accepts.

@@ -6,6 +6,7 @@
     reason = "a command line speaks to the person who runs it"
 )]
 
+mod bench;
 mod error;
 mod libtorch;
 mod oracle;
@@ -16,7 +17,10 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::Parser;
 
-use crate::error::Error;
+use crate::{
+    bench::{GrowthArguments, PeersArguments},
+    error::Error,
+};
 
 /// The project's own chores.
 #[derive(Debug, Parser)]
@@ -49,6 +53,14 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Train with Cupel and with PyTorch, in turns, and compare throughput and memory.
+    ///
+    /// Every peer starts from the same weights and sees the same batches, with as many threads. Where the losses of the
+    /// first ten steps differ by more than rounding, nothing is timed. PyTorch 2.9.0 is found or provisioned as for
+    /// `cargo xtask libtorch`.
+    BenchPeers(PeersArguments),
+    /// Time a step by batch, context, width, depth and vocabulary, around nanoGPT's shape for a CPU.
+    BenchGrowth(GrowthArguments),
 }
 
 const LIBTORCH_EXAMPLES: &str = "\
@@ -61,6 +73,8 @@ fn main() -> ExitCode {
         Chore::Test { no_libtorch } => test::run(!no_libtorch),
         Chore::Libtorch { command } => libtorch_chore(&command),
         Chore::Oracle { check } => oracle_chore(check),
+        Chore::BenchPeers(arguments) => bench::peers(&arguments),
+        Chore::BenchGrowth(arguments) => bench::growth(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

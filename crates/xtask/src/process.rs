@@ -23,7 +23,7 @@ pub fn run(command: &mut Command) -> Result<(), Error> {
 }
 
 /// The command as one would type it.
-fn show(command: &Command) -> String {
+pub fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words
         .map(|word| quote(&word.to_string_lossy()))

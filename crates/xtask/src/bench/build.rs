@@ -1,0 +1,82 @@
+//! Building what is measured.
+
+use std::{
+    collections::HashMap,
+    env,
+    ffi::OsStr,
+    io::BufReader,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use cargo_metadata::Message;
+
+use crate::{
+    error::Error,
+    libtorch::{self, Environment},
+    process,
+};
+
+/// The directory of the workspace.
+pub fn root() -> Result<PathBuf, Error> {
+    Ok(libtorch::workspace()?.workspace_root.into_std_path_buf())
+}
+
+/// What one build of Cupel gives.
+pub struct Executables {
+    /// The command line.
+    pub cupel: PathBuf,
+    /// The worker that trains and measures.
+    pub worker: PathBuf,
+}
+
+impl Executables {
+    /// Builds, with LibTorch where an environment for it is given, and asks Cargo where the executables are.
+    pub fn build(environment: Option<&Environment>) -> Result<Self, Error> {
+        let mut command = Command::new("cargo");
+        command.args(["build", "--release", "--locked", "--package", "cupel"]);
+        command.args(["--bin", "cupel", "--example", "peer"]);
+        command.args(["--message-format", "json-render-diagnostics"]);
+        // Cargo has told this process which package it is; to the build script of ring, that is a change.
+        for (name, _) in env::vars_os().filter(|(name, _)| is_of_a_package(name)) {
+            command.env_remove(name);
+        }
+        if let Some(environment) = environment {
+            command.args(["--features", "tch"]);
+            environment.apply(&mut command);
+        }
+        let shown = process::show(&command);
+        eprintln!("$ {shown}");
+        let start = |cause| Error::Start {
+            command: shown.clone(),
+            cause,
+        };
+        let mut child = command.stdout(Stdio::piped()).spawn().map_err(start)?;
+        let messages = child.stdout.take().into_iter();
+        let built: HashMap<String, PathBuf> = messages
+            .flat_map(|stdout| Message::parse_stream(BufReader::new(stdout)))
+            .filter_map(|message| match message {
+                Ok(Message::CompilerArtifact(artifact)) => {
+                    Some((artifact.target.name, artifact.executable?.into()))
+                }
+                _ => None,
+            })
+            .collect();
+        let status = child.wait().map_err(start)?;
+        match (built.get("cupel"), built.get("peer")) {
+            (Some(cupel), Some(worker)) if status.success() => Ok(Self {
+                cupel: cupel.clone(),
+                worker: worker.clone(),
+            }),
+            _ => Err(Error::Failed {
+                command: shown,
+                status,
+            }),
+        }
+    }
+}
+
+fn is_of_a_package(variable: &OsStr) -> bool {
+    let variable = variable.to_string_lossy();
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
+}
