@@ -97,22 +97,29 @@ fn sum_of_squares<M: Module>(model: &M, gradients: &GradientsParams, factor: f64
     let mut squares = SumOfSquares {
         gradients,
         factor,
-        sum: None,
+        here: 0.0,
+        there: None,
     };
     model.visit(&mut squares);
-    squares.sum.map_or(0.0, |sum| sum.into_scalar())
+    squares.here * factor * factor + squares.there.map_or(0.0, |sum| sum.into_scalar::<f64>())
 }
 
 struct SumOfSquares<'a> {
     gradients: &'a GradientsParams,
     factor: f64,
+    /// Of the tensors in this process' memory, without the factor: f64 does not overflow.
+    here: f64,
     /// One number on the device, so that the norm costs a single read.
-    sum: Option<Tensor<1>>,
+    there: Option<Tensor<1>>,
 }
 
 impl ModuleVisitor for SumOfSquares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            if let Some(sum) = kernels::sum_of_squares(&gradient) {
+                self.here += sum;
+                return;
+            }
             let gradient = gradient.cast(FloatDType::F32);
             let gradient = if self.factor == 1.0 {
                 gradient
@@ -120,7 +127,7 @@ impl ModuleVisitor for SumOfSquares<'_> {
                 gradient * self.factor
             };
             let squares = gradient.square().sum();
-            self.sum = Some(match self.sum.take() {
+            self.there = Some(match self.there.take() {
                 Some(sum) => sum + squares,
                 None => squares,
             });

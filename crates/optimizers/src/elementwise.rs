@@ -6,10 +6,12 @@ use burn::{
     tensor::{DType, Device, Tensor},
 };
 
+use kernels::cpu::simd::vectorised;
+
 use crate::{At, Rule};
 
 /// Parameters of one task of the parallel pass: large enough to hide the cost of a task, small enough for a cache.
-const TASK: usize = 1 << 15;
+const TASK: usize = 1 << 14;
 
 /// A rule as an optimizer of Burn's, for parameters of any rank.
 ///
@@ -158,13 +160,7 @@ fn update_in_place<const K: usize, A: Rule<K>>(
     )
 }
 
-fn pass<const K: usize, A: Rule<K>>(
-    rule: &A,
-    at: At,
-    theta: &mut [f32],
-    g: &[f32],
-    mut state: [&mut [f32]; K],
-) {
+fn pass<const K: usize, A: Rule<K>>(rule: &A, at: At, theta: &mut [f32], g: &[f32], state: [&mut [f32]; K]) {
     let n = theta.len();
     if n > TASK {
         let middle = n / 2;
@@ -184,13 +180,32 @@ fn pass<const K: usize, A: Rule<K>>(
         );
         return;
     }
+    vectorised(
+        #[inline(always)]
+        || update_all(rule, at, theta, g, state),
+    );
+}
+
+#[inline(always)]
+fn update_all<const K: usize, A: Rule<K>>(
+    rule: &A,
+    at: At,
+    theta: &mut [f32],
+    g: &[f32],
+    mut state: [&mut [f32]; K],
+) {
     // Slices of one length, so that the bounds are checked once and the loop is vectorised.
+    let n = theta.len();
     let g = &g[..n];
     for s in &mut state {
         *s = &mut std::mem::take(s)[..n];
     }
     for i in 0..n {
-        let (updated, next) = rule.update(at, theta[i], g[i], std::array::from_fn(|k| state[k][i]));
+        let mut numbers = [0.0; K];
+        for (number, s) in numbers.iter_mut().zip(&state) {
+            *number = s[i];
+        }
+        let (updated, next) = rule.update(at, theta[i], g[i], numbers);
         theta[i] = updated;
         for (s, next) in state.iter_mut().zip(next) {
             s[i] = next;

@@ -107,8 +107,7 @@ pub fn run(
         curve: &mut curve,
         files,
     };
-    // Inside the pool every parallel operation starts at once; from outside each would have to wake it.
-    let ending = rayon::scope(|_| run.train(stop))?;
+    let ending = kernels::cpu::pool::awake(|| run.train(stop))?;
     let status = match ending {
         Ending::Stopped => {
             return Ok(Outcome::Interrupted {

@@ -1,30 +1,42 @@
 //! Reductions of a row. The compiler does not reorder sums of floats, so these say the order: element `i` goes to
 //! accumulator `i % LANES`, and the accumulators are summed as a tree.
 
-use std::array::from_fn;
-
 /// Accumulators: two registers of AVX-512, four of AVX2, eight of NEON, enough to hide the latency of an addition.
 const LANES: usize = 32;
 
 /// The sums of `K` terms of the corresponding elements of `N` slices of one length.
-#[expect(clippy::needless_range_loop, reason = "the same lane of several slices")]
 #[inline(always)]
 pub(super) fn sums<const N: usize, const K: usize>(
     slices: [&[f32]; N],
     terms: impl Fn([f32; N]) -> [f32; K],
 ) -> [f32; K] {
     let mut lanes = [[0.0f32; LANES]; K];
-    let parts = slices.map(|slice| slice.as_chunks::<LANES>());
-    for chunk in 0..parts[0].0.len() {
-        let chunks: [&[f32; LANES]; N] = from_fn(|slice| &parts[slice].0[chunk]);
+    let length = slices[0].len();
+    let whole = length / LANES * LANES;
+    for first in (0..whole).step_by(LANES) {
         for lane in 0..LANES {
-            add(&mut lanes, lane, terms(from_fn(|slice| chunks[slice][lane])));
+            add(&mut lanes, lane, terms(elements(slices, first + lane)));
         }
     }
-    for lane in 0..parts[0].1.len() {
-        add(&mut lanes, lane, terms(from_fn(|slice| parts[slice].1[lane])));
+    for lane in 0..length - whole {
+        add(&mut lanes, lane, terms(elements(slices, whole + lane)));
     }
-    lanes.map(|lanes| tree(lanes, |a, b| a + b))
+    let mut sums = [0.0; K];
+    for (sum, lanes) in sums.iter_mut().zip(lanes) {
+        *sum = tree(lanes, |a, b| a + b);
+    }
+    sums
+}
+
+/// The element of each slice. Written out, since `std::array::from_fn` and `map` are not inlined into code for other SIMD
+/// than the crate's.
+#[inline(always)]
+fn elements<const N: usize>(slices: [&[f32]; N], index: usize) -> [f32; N] {
+    let mut elements = [0.0; N];
+    for (element, slice) in elements.iter_mut().zip(slices) {
+        *element = slice[index];
+    }
+    elements
 }
 
 #[inline(always)]

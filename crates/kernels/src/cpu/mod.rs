@@ -14,10 +14,11 @@ pub mod layer_norm;
 mod math;
 pub mod matmul;
 pub mod matrix;
+pub mod pool;
 #[cfg(test)]
 mod portable;
 mod product;
 pub mod residual;
-mod simd;
+pub mod simd;
 pub mod sums;
 mod tasks;

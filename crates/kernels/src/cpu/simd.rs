@@ -6,7 +6,7 @@
 /// closure itself, or the compiler may leave it a function of its own, compiled for any processor. On a processor
 /// without fused multiply-add every `f32::mul_add` becomes a call of the C library: slow, and the same bits.
 #[inline(always)]
-pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(test)]
     if portable::CHOSEN.load(std::sync::atomic::Ordering::Relaxed) {
         return work();

@@ -9,3 +9,5 @@ mod linear;
 mod memory;
 mod residual;
 mod tensors;
+
+pub(super) use tensors::sum_of_squares;

@@ -4,6 +4,7 @@ use burn::{
 };
 
 use super::memory::Buffer;
+use crate::cpu::sums;
 
 /// The tensor with its elements in row-major order and nothing between them; itself, where that is so already.
 pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
@@ -44,4 +45,9 @@ pub(super) fn ids(tensor: &FlexTensor) -> Vec<u32> {
         DType::I64 => tensor.storage::<i64>().iter().map(|&id| id as u32).collect(),
         other => unreachable!("Flex has integers of 32 or 64 bits, not {other:?}"),
     }
+}
+
+/// The sum of the squares of all elements, in one pass over memory.
+pub(in crate::fused) fn sum_of_squares(tensor: FlexTensor) -> f64 {
+    sums::sum_of_squares(elements(&contiguous(tensor)))
 }
