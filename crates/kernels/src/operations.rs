@@ -34,8 +34,11 @@ pub enum Precision {
     /// Nothing is rounded.
     #[default]
     F32,
-    /// bfloat16: 8 bits of precision, the range of f32. With fused kernels only.
+    /// bfloat16: 8 bits of precision, the range of f32. With fused kernels only; LibTorch rounds the results of
+    /// attention as well, and on a CPU those of all products.
     Bf16,
+    /// TensorFloat-32: 11 bits of precision, the range of f32. On GPUs from NVIDIA's Ampere on.
+    Tf32,
 }
 
 /// The training operations that model and losses call, and how they are computed.
@@ -171,7 +174,7 @@ impl Operations {
     /// gives `[batch * context, width]`.
     pub fn causal_attention(self, qkv: Tensor<2>, shape: AttentionShape, dropout: Dropout) -> Tensor<2> {
         if self.fused(&qkv) {
-            fused::causal_attention(qkv, shape, dropout)
+            fused::causal_attention(qkv, shape, dropout, self.precision)
         } else {
             reference::causal_attention(qkv, shape, dropout)
         }

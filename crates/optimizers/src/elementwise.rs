@@ -16,7 +16,7 @@ const TASK: usize = 1 << 14;
 /// A rule as an optimizer of Burn's, for parameters of any rank.
 ///
 /// On Flex, f32 parameters are updated by the rule's f32 instance in one pass over memory, in place; elsewhere by its
-/// tensor instance.
+/// tensor instance, or by a kernel of LibTorch where there is one.
 ///
 /// ```
 /// use burn::{optim::Optimizer, tensor::{Device, Tensor}};
@@ -82,7 +82,7 @@ impl<A: Rule<K>, const K: usize> Optimizer for Elementwise<A, K> {
         let (theta, tensors) = if theta.device() == Device::flex() && theta.dtype() == DType::F32 {
             update_in_place(&self.0, at, theta, g, state.tensors)
         } else {
-            self.0.update(at, theta, g, state.tensors)
+            update_elsewhere(&self.0, at, theta, g, state.tensors)
         };
         let state = ElementwiseState {
             t: at.t,
@@ -211,6 +211,21 @@ fn update_all<const K: usize, A: Rule<K>>(
             s[i] = next;
         }
     }
+}
+
+/// The tensor instance of `rule`, or a kernel of the device's own.
+fn update_elsewhere<const K: usize, A: Rule<K>>(
+    rule: &A,
+    at: At,
+    theta: Tensor<1>,
+    g: Tensor<1>,
+    state: [Tensor<1>; K],
+) -> (Tensor<1>, [Tensor<1>; K]) {
+    #[cfg(feature = "tch")]
+    if kernels::fused::is_libtorch(&theta.device()) {
+        return crate::libtorch::update(rule, at, theta, g, state);
+    }
+    rule.update(at, theta, g, state)
 }
 
 /// What [`Rule::averaged`] says of a parameter with this state.

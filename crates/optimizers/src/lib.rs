@@ -15,6 +15,8 @@ mod clip;
 mod config;
 mod elementwise;
 mod group;
+#[cfg(feature = "tch")]
+mod libtorch;
 mod optimizer;
 mod parameters;
 mod real;

@@ -1,6 +1,6 @@
 use std::fmt::Debug;
 
-use crate::Real;
+use crate::{AdamW, Real};
 
 /// When and how fast an update happens.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,6 +56,11 @@ pub trait Rule<const K: usize>: Clone + Debug + Send + Sync + 'static {
     /// value, from the one that the last update left in `at.running` (0 before the first).
     fn running(&self, at: At) -> f64 {
         at.running
+    }
+
+    /// The rule as AdamW, where it is that: LibTorch has a kernel of its own for it.
+    fn as_adamw(&self) -> Option<AdamW> {
+        None
     }
 
     /// The parameter that the method promises to be good, where that is not the one at which it takes gradients.

@@ -9,6 +9,7 @@ mod curve;
 mod device;
 #[cfg(feature = "tch")]
 pub mod libtorch;
+mod precision;
 mod recipe;
 pub mod records;
 mod run;
@@ -17,6 +18,7 @@ mod trainer;
 
 pub use curve::read as read_curve;
 pub use device::{DeviceError, DeviceName};
+pub use precision::{PrecisionError, check_precision};
 pub use recipe::{Recipe, TrainingConfig};
 pub use records::{CurveRow, Status, TrialFiles, TrialResult, write_atomically};
 pub use run::{Outcome, RunError, run};

@@ -91,8 +91,10 @@ pub fn run(
         ..Progress::default()
     };
     if let Some(path) = checkpoints.find(Pointer::Latest) {
-        (trainer.model, progress) =
-            checkpoint::load(&path, &progress.recipe, trainer.model, &mut trainer.optimizer)?;
+        let model = trainer.take_model();
+        let (model, saved) = checkpoint::load(&path, &progress.recipe, model, &mut trainer.optimizer)?;
+        trainer.put_model(model);
+        progress = saved;
         info!("going on from {}", path.display());
     }
     describe(recipe, device, &dataset, &trainer);
@@ -208,7 +210,7 @@ impl Run<'_> {
 
     fn save(&self, pointers: &[Pointer]) -> Result<(), RunError> {
         Ok(self.checkpoints.save(
-            &self.trainer.model,
+            self.trainer.model(),
             &self.trainer.optimizer,
             &self.progress,
             pointers,

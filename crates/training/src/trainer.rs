@@ -13,15 +13,33 @@ use rand_chacha::{
 };
 use schedulers::{Schedule, ScheduleError};
 
-use crate::Recipe;
+use crate::{PrecisionError, Recipe, check_precision};
 
 /// A model in training: what a step, an evaluation and a checkpoint work on.
 pub struct Trainer {
     recipe: Recipe,
     device: Device,
     schedule: Schedule,
-    pub(crate) model: Gpt2,
+    /// Away only while an update, which writes over its parameters, owns it.
+    model: Option<Gpt2>,
     pub(crate) optimizer: Optimizer,
+}
+
+/// A batch on the device.
+struct Uploaded {
+    inputs: Tensor<2, Int>,
+    targets: Tensor<1, Int>,
+}
+
+impl Uploaded {
+    fn new(batch: Batch, device: &Device) -> Self {
+        let tokens = batch.targets.len();
+        let inputs = TensorData::new(batch.inputs, [batch.sequences, batch.context]);
+        Self {
+            inputs: Tensor::from_data(inputs, device),
+            targets: Tensor::from_data(TensorData::new(batch.targets, [tokens]), device),
+        }
+    }
 }
 
 /// What one step saw.
@@ -48,6 +66,9 @@ pub enum TrainerError {
     /// The recipe's model.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The recipe's precision, on the device.
+    #[error(transparent)]
+    Precision(#[from] PrecisionError),
     /// The recipe's schedule.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -73,8 +94,9 @@ impl Trainer {
     /// A model with initial weights on `device`, and an optimizer with an empty state.
     ///
     /// # Errors
-    /// Where the recipe is not a resolved one.
+    /// Where the recipe is not a resolved one, or is of a precision that the device does not have.
     pub fn new(recipe: &Recipe, vocabulary: usize, device: &Device) -> Result<Self, TrainerError> {
+        check_precision(recipe.training.precision, device)?;
         let device = device.clone().autodiff();
         let model = Gpt2::new(&recipe.model, vocabulary, recipe.training.seed, &device)?
             .with_operations(recipe.training.operations());
@@ -89,7 +111,7 @@ impl Trainer {
         }
         Ok(Self {
             schedule: recipe.schedule()?,
-            model,
+            model: Some(model),
             optimizer,
             recipe: recipe.clone(),
             device,
@@ -98,7 +120,20 @@ impl Trainer {
 
     /// Trainable parameters; the tied head counts once.
     pub fn parameters(&self) -> usize {
-        self.model.num_params()
+        self.model().num_params()
+    }
+
+    pub(crate) fn model(&self) -> &Gpt2 {
+        self.model.as_ref().expect("no update is under way")
+    }
+
+    /// Gives the model away, for another to be put in its place.
+    pub(crate) fn take_model(&mut self) -> Gpt2 {
+        self.model.take().expect("no update is under way")
+    }
+
+    pub(crate) fn put_model(&mut self, model: Gpt2) {
+        self.model = Some(model);
     }
 
     /// One step: forward, loss and backward for every micro-batch, the mean of the gradients clipped, one update.
@@ -107,36 +142,45 @@ impl Trainer {
     /// Where the training text is too short for the context.
     pub fn step(&mut self, dataset: &Dataset, step: u64) -> Result<Step, TrainerError> {
         let accumulate = self.recipe.accumulate();
+        // All of them before the first operation: to be sent another batch, a device finishes what it has under way.
+        let batches = (0..accumulate)
+            .map(|micro_step| {
+                let at = self.position(step, micro_step);
+                let batch = dataset.train().batch(self.batch_shape(), at)?;
+                Ok(Uploaded::new(batch, &self.device))
+            })
+            .collect::<Result<Vec<_>, TrainerError>>()?;
         let mut gradients = GradientsAccumulator::new();
-        let mut loss_sum = 0.0;
-        for micro_step in 0..accumulate {
-            let at = Position {
-                seed: self.recipe.training.seed,
-                step,
-                micro_step,
-            };
+        // Summed on the device: nothing is read from there before the gradient is whole.
+        let mut loss_sum: Option<Tensor<1>> = None;
+        for (micro_step, batch) in (0..).zip(batches) {
             let mode = Mode::Training {
-                dropout_key: self.dropout_key(at),
+                dropout_key: self.dropout_key(self.position(step, micro_step)),
             };
-            let batch = dataset.train().batch(self.batch_shape(), at)?;
             // Every micro-batch has as many tokens, so the mean over all of them is the mean of the means.
-            let tokens = batch.targets.len() as u64 * accumulate;
-            let loss = self.loss(&self.recipe.loss, &self.model, &batch, mode) / tokens as f64;
-            loss_sum += loss.clone().into_scalar::<f64>();
+            let tokens = self.recipe.tokens_per_step();
+            let loss = self.loss(&self.recipe.loss, self.model(), batch, mode) / tokens as f64;
+            let value = loss.clone().inner();
+            loss_sum = Some(match loss_sum {
+                Some(sum) => sum + value,
+                None => value,
+            });
             gradients.accumulate(
-                &self.model,
-                GradientsParams::from_grads(loss.backward(), &self.model),
+                self.model(),
+                GradientsParams::from_grads(loss.backward(), self.model()),
             );
         }
         let clip = self.recipe.optimizer.clip();
-        let (gradients, grad_norm) = clip.apply(&self.model, gradients.grads());
+        let (gradients, grad_norm) = clip.apply(self.model(), gradients.grads());
         let result = Step {
-            loss: loss_sum,
+            loss: loss_sum.map_or(0.0, |sum| sum.into_scalar()),
             grad_norm,
             lr: self.schedule.lr(step),
         };
         if result.is_finite() {
-            self.model = self.optimizer.step(result.lr, self.model.clone(), gradients);
+            let model = self.take_model();
+            let model = self.optimizer.step(result.lr, model, gradients);
+            self.put_model(model);
         }
         Ok(result)
     }
@@ -147,7 +191,7 @@ impl Trainer {
     /// # Errors
     /// Where the validation text is too short for the context.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<f64, TrainerError> {
-        let model = self.optimizer.averaged(self.model.valid());
+        let model = self.optimizer.averaged(self.model().valid());
         let loss = LossConfig::CrossEntropy(self.recipe.loss.reported());
         let mut average = TokenAverage::default();
         let wanted = usize::try_from(self.recipe.training.eval_tokens).unwrap_or(usize::MAX);
@@ -155,21 +199,27 @@ impl Trainer {
             .validation()
             .evaluation_batches(self.batch_shape(), wanted)?
         {
-            let sum = self.loss(&loss, &model, &batch, Mode::Evaluation);
-            average.add(sum.into_scalar(), batch.targets.len());
+            let tokens = batch.targets.len();
+            let batch = Uploaded::new(batch, &model.token_embedding.device());
+            let sum = self.loss(&loss, &model, batch, Mode::Evaluation);
+            average.add(sum.into_scalar(), tokens);
         }
         Ok(average.mean())
     }
 
     /// The loss of a batch, summed over its tokens: `[1]`.
-    fn loss(&self, loss: &LossConfig, model: &Gpt2, batch: &Batch, mode: Mode) -> Tensor<1> {
-        let device = model.token_embedding.device();
-        let inputs = TensorData::new(batch.inputs.clone(), [batch.sequences, batch.context]);
-        let targets = TensorData::new(batch.targets.clone(), [batch.targets.len()]);
-        let hidden = model.hidden(Tensor::<2, Int>::from_data(inputs, &device), mode);
-        let targets = Tensor::from_data(targets, &device);
+    fn loss(&self, loss: &LossConfig, model: &Gpt2, batch: Uploaded, mode: Mode) -> Tensor<1> {
+        let hidden = model.hidden(batch.inputs, mode);
         let operations = self.recipe.training.operations();
-        loss.sum_from_hidden(hidden, model.token_embedding.val(), targets, operations)
+        loss.sum_from_hidden(hidden, model.token_embedding.val(), batch.targets, operations)
+    }
+
+    fn position(&self, step: u64, micro_step: u64) -> Position {
+        Position {
+            seed: self.recipe.training.seed,
+            step,
+            micro_step,
+        }
     }
 
     fn batch_shape(&self) -> BatchShape {

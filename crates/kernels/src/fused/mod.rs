@@ -2,6 +2,10 @@
 //! backward.
 //!
 //! Another backend takes part by implementing [`Fused`] and an [`Operation`] for each of the structs here.
+#![cfg_attr(
+    feature = "tch",
+    expect(deprecated, reason = "Burn's LibTorch backend is in its last release")
+)]
 
 mod flex;
 #[cfg(feature = "tch")]
@@ -20,6 +24,8 @@ use burn::{
     tensor::{DType, Device, Int, Tensor},
 };
 
+#[cfg(feature = "tch")]
+pub use self::libtorch::{AdamWStep, adamw};
 pub use self::operation::Operation;
 use self::operation::record;
 use crate::{AttentionShape, Dropout, Precision};
@@ -72,6 +78,8 @@ pub struct CausalAttention {
     pub shape: AttentionShape,
     /// Of the attention weights.
     pub dropout: Dropout,
+    /// Of the products' operands.
+    pub precision: Precision,
 }
 
 /// `-log softmax(logits)[target]` of `logits`.
@@ -129,8 +137,12 @@ pub trait Fused: Backend {
     ) -> FloatTensor<Self>;
 
     /// [`CausalAttention`].
-    fn causal_attention(qkv: FloatTensor<Self>, shape: AttentionShape, dropout: Dropout)
-    -> FloatTensor<Self>;
+    fn causal_attention(
+        qkv: FloatTensor<Self>,
+        shape: AttentionShape,
+        dropout: Dropout,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
 
     /// [`CrossEntropy`].
     fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self>;
@@ -191,8 +203,14 @@ macro_rules! routed {
             qkv: FloatTensor<Self>,
             shape: AttentionShape,
             dropout: Dropout,
+            precision: Precision,
         ) -> FloatTensor<Self> {
-            $run(CausalAttention { shape, dropout }, [qkv])
+            let operation = CausalAttention {
+                shape,
+                dropout,
+                precision,
+            };
+            $run(operation, [qkv])
         }
 
         fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self> {
@@ -255,13 +273,15 @@ fn has_kernels(device: &Device) -> bool {
     *device == Device::flex() || is_libtorch(device)
 }
 
+/// Whether tensors of the device are LibTorch's.
 #[cfg(feature = "tch")]
-fn is_libtorch(device: &Device) -> bool {
+pub fn is_libtorch(device: &Device) -> bool {
     matches!(device.as_dispatch(), burn::backend::DispatchDevice::LibTorch(_))
 }
 
+/// Whether tensors of the device are LibTorch's.
 #[cfg(not(feature = "tch"))]
-fn is_libtorch(_: &Device) -> bool {
+pub fn is_libtorch(_: &Device) -> bool {
     false
 }
 
@@ -322,11 +342,17 @@ pub(crate) fn embedding(
     Tensor::from_dispatch(<Dispatch as Fused>::embedding(table, positions, tokens, dropout))
 }
 
-pub(crate) fn causal_attention(qkv: Tensor<2>, shape: AttentionShape, dropout: Dropout) -> Tensor<2> {
+pub(crate) fn causal_attention(
+    qkv: Tensor<2>,
+    shape: AttentionShape,
+    dropout: Dropout,
+    precision: Precision,
+) -> Tensor<2> {
     Tensor::from_dispatch(<Dispatch as Fused>::causal_attention(
         qkv.into_dispatch(),
         shape,
         dropout,
+        precision,
     ))
 }
 

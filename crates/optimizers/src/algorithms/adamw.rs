@@ -50,6 +50,10 @@ impl Rule<2> for AdamW {
         }
         (theta - (step + decay).scale(at.lr), moments)
     }
+
+    fn as_adamw(&self) -> Option<AdamW> {
+        (!self.cautious).then(|| self.clone())
+    }
 }
 
 impl AdamW {
