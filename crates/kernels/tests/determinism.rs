@@ -5,12 +5,6 @@ mod common;
 use common::{Case, FUSED, cases};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
-/// Rows and width of several tasks of every kernel.
-const DIVIDED: cases::Sizes = cases::Sizes {
-    rows: 250..300,
-    width: 200..300,
-};
-
 fn bits(case: &Case) -> Vec<Vec<u32>> {
     let mut all = vec![case.values(FUSED)];
     all.extend(case.gradients(FUSED));
@@ -44,7 +38,7 @@ macro_rules! determinism_of {
         $(
             #[test]
             fn $operation() {
-                check(cases::$operation(DIVIDED));
+                check(cases::$operation(cases::DIVIDED));
             }
         )*
     };

@@ -90,6 +90,17 @@ fn logits_of_ten_thousand() {
     }
 }
 
+/// Rows of several blocks, whose maximum rises from block to block, falls, or stays.
+#[test]
+fn logits_of_many_blocks() {
+    const WIDTH: usize = 10_007;
+    let rising: Vec<f32> = (0..WIDTH).map(|i| i as f32 * 1e-3).collect();
+    let falling: Vec<f32> = rising.iter().rev().copied().collect();
+    let rows: [&[f32]; 3] = [&rising, &falling, &[0.5; WIDTH]];
+    let targets = vec![0, WIDTH - 1, WIDTH / 2];
+    check_values(&case(Kind::CrossEntropy { targets }, vec![matrix(&rows)], [3, 1]));
+}
+
 #[test]
 fn gelu_at_its_ends() {
     let x = matrix(&[&[-1e4, -40.0, -13.0, -1e-30, -0.0, 0.0, 1e-38, 13.0, 40.0, 1e4]]);

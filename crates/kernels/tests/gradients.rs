@@ -5,7 +5,7 @@ mod common;
 
 use common::{
     Case, FUSED, Matrix,
-    cases::{self, LARGE, SMALL},
+    cases::{self, DIVIDED, LARGE, SMALL},
     loops,
 };
 use kernels::Operations;
@@ -113,6 +113,18 @@ macro_rules! gradients_of {
                     #[test]
                     fn $operation(case in cases::$operation(SMALL)) {
                         check_small(&case)?;
+                    }
+                )*
+            }
+        }
+        mod divided {
+            use super::*;
+            proptest! {
+                #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..ProptestConfig::with_cases(4) })]
+                $(
+                    #[test]
+                    fn $operation(case in cases::$operation(DIVIDED)) {
+                        check_large(&case)?;
                     }
                 )*
             }

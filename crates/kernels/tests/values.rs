@@ -4,7 +4,7 @@ mod common;
 
 use common::{
     Case, FUSED,
-    cases::{self, LARGE},
+    cases::{self, DIVIDED, LARGE},
     loops,
 };
 use kernels::Operations;
@@ -40,6 +40,18 @@ macro_rules! values_of {
                     check(&case)?;
                 }
             )*
+        }
+        mod divided {
+            use super::*;
+            proptest! {
+                #![proptest_config(ProptestConfig { max_shrink_iters: 0, ..ProptestConfig::with_cases(4) })]
+                $(
+                    #[test]
+                    fn $operation(case in cases::$operation(DIVIDED)) {
+                        check(&case)?;
+                    }
+                )*
+            }
         }
     };
 }

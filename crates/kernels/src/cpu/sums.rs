@@ -84,3 +84,19 @@ fn squares(x: &[f32]) -> f64 {
     }
     lanes.iter().sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::sum_of_squares;
+
+    /// Integers, whose squares and sums f64 holds exactly; at lengths about those of a vector and of a task.
+    #[test]
+    fn squares_of_integers_are_summed_exactly() {
+        for length in [0, 1, 15, 16, 17, 16_383, 16_384, 16_385, 50_000] {
+            let x: Vec<f32> = (0..length).map(|i| (i % 1009) as f32 - 500.0).collect();
+            let exact: f64 = x.iter().map(|&x| f64::from(x).powi(2)).sum();
+            assert_eq!(sum_of_squares(&x), exact, "{length} numbers");
+        }
+        assert_eq!(sum_of_squares(&[1e30, -1e30]), 2.0 * f64::from(1e30f32).powi(2));
+    }
+}

@@ -25,6 +25,12 @@ pub const LARGE: Sizes = Sizes {
     width: 1..131,
 };
 
+/// Several tasks of every kernel.
+pub const DIVIDED: Sizes = Sizes {
+    rows: 250..300,
+    width: 200..300,
+};
+
 fn matrix(rows: usize, columns: usize) -> impl Strategy<Value = Matrix> {
     let element = prop_oneof![8 => -2.0f32..2.0, 1 => Just(0.0f32), 1 => -1e-6f32..1e-6];
     prop::collection::vec(element.prop_map(f64::from), rows * columns).prop_map(move |elements| Matrix {
@@ -35,7 +41,8 @@ fn matrix(rows: usize, columns: usize) -> impl Strategy<Value = Matrix> {
 }
 
 fn dropout() -> impl Strategy<Value = Dropout> {
-    (select(vec![0.0, 0.1, 0.5]), any::<u64>()).prop_map(|(probability, key)| Dropout { probability, key })
+    (select(vec![0.0, 0.1, 0.25, 0.5, 0.9]), any::<u64>())
+        .prop_map(|(probability, key)| Dropout { probability, key })
 }
 
 fn layout() -> impl Strategy<Value = Layout> {
