@@ -10,5 +10,5 @@ mod operations;
 mod reference;
 
 pub use cpu::dropout::Dropout;
-pub use fused::sum_of_squares;
+pub use fused::{scale, sum_of_squares};
 pub use operations::{AttentionShape, Kernels, Operations, Precision};

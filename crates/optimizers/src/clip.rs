@@ -162,7 +162,7 @@ impl ModuleVisitor for Clipping {
         };
         let limit = self.clip.limit;
         let clipped = match self.clip.by {
-            ClipBy::GlobalNorm => gradient * (limit / self.norm),
+            ClipBy::GlobalNorm => kernels::scale(gradient, limit / self.norm),
             ClipBy::Value => gradient.clamp(-limit, limit),
             ClipBy::Adaptive => adaptive(gradient, param.val().without_autodiff(), limit),
         };

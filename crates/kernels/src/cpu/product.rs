@@ -48,7 +48,7 @@ fn strips<S: Simd, const R: usize, const V: usize>(
     while column < c.columns() {
         let width = (c.columns() - column).min(V * S::F32_LANES);
         let b = b.block(0..b.rows(), column..column + width);
-        let onto = onto.from_column(column);
+        let onto = onto.at_column(column);
         let mut row = 0;
         while row < c.rows() {
             // The last rows one by one.

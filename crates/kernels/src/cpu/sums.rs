@@ -1,4 +1,4 @@
-//! Sums over rows and over everything.
+//! Sums over rows and over everything, and multiples: what biases, norms and clipping need.
 
 use rayon::prelude::*;
 
@@ -53,6 +53,16 @@ fn add_rows(x: &[f32], sums: &mut [f32]) {
             *sum += x;
         }
     }
+}
+
+/// Every element times `factor`.
+pub fn scale(x: &mut [f32], factor: f32) {
+    x.par_chunks_mut(rows_per_task(1)).for_each(|x| {
+        vectorised(
+            #[inline(always)]
+            || x.iter_mut().for_each(|x| *x *= factor),
+        );
+    });
 }
 
 /// The sum of the squares of all elements, squared and summed in f64, so that no finite gradient overflows.

@@ -257,6 +257,16 @@ pub(crate) fn serves<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == DType::F32 && has_kernels(&tensor.device().inner())
 }
 
+/// Every element times `factor`; in the tensor's own memory, in one pass, where that is this process' and no other tensor
+/// shares it.
+pub fn scale<const D: usize>(tensor: Tensor<D>, factor: f64) -> Tensor<D> {
+    if tensor.dtype() != DType::F32 || tensor.device() != Device::flex() {
+        return tensor * factor;
+    }
+    let tensor = tensor.try_into_primitive::<Flex>().expect("the device is Flex");
+    Tensor::from_primitive::<Flex>(flex::scale(tensor, factor as f32))
+}
+
 /// The sum of the squares of all elements, computed in f64; none where the tensor's device has to be asked to read it.
 pub fn sum_of_squares<const D: usize>(tensor: &Tensor<D>) -> Option<f64> {
     let here = tensor.dtype() == DType::F32 && tensor.device() == Device::flex();

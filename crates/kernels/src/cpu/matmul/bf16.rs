@@ -123,7 +123,7 @@ fn shallow(unit: Unit, a: Matrix, b: Matrix, onto: Onto, out: MatrixMut) {
                     Task {
                         a: &shared,
                         b: panel,
-                        onto: onto.from_column(lanes.start),
+                        onto: onto.at_column(lanes.start),
                     },
                     [GROUP, width],
                 )

@@ -23,7 +23,7 @@ pub enum Onto<'a> {
 impl Onto<'_> {
     /// What the columns from this one on are added to.
     #[inline(always)]
-    pub(crate) fn from_column(self, column: usize) -> Self {
+    pub(crate) fn at_column(self, column: usize) -> Self {
         match self {
             Self::Row(row) => Self::Row(&row[column..]),
             other => other,

@@ -10,4 +10,4 @@ mod memory;
 mod residual;
 mod tensors;
 
-pub(super) use tensors::sum_of_squares;
+pub(super) use tensors::{scale, sum_of_squares};

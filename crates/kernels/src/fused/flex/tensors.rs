@@ -51,3 +51,10 @@ pub(super) fn ids(tensor: &FlexTensor) -> Vec<u32> {
 pub(in crate::fused) fn sum_of_squares(tensor: FlexTensor) -> f64 {
     sums::sum_of_squares(elements(&contiguous(tensor)))
 }
+
+/// Every element times `factor`, in place where the tensor is unique.
+pub(in crate::fused) fn scale(tensor: FlexTensor, factor: f32) -> FlexTensor {
+    let mut tensor = contiguous(tensor);
+    sums::scale(tensor.storage_mut(), factor);
+    tensor
+}
