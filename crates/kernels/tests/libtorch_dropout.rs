@@ -6,7 +6,7 @@
     reason = "a test that unwraps an error has failed, as it should"
 )]
 
-use burn::tensor::{Bool, Device, Distribution, Int, Tensor, activation::softmax};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation::softmax};
 use kernels::{AttentionShape, Dropout, Kernels, Operations, Precision};
 
 const FUSED: Operations = Operations {
@@ -27,8 +27,12 @@ fn devices() -> Vec<Device> {
     std::iter::once(Device::libtorch()).chain(gpu).collect()
 }
 
-fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Uniform(0.5, 1.5), device)
+/// Numbers between 0.5 and 1.5, others at another place; not by the device's generator, which all tests share.
+fn random<const D: usize>(place: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
+    let fraction = |index: u64| ((place * 1_000_003 + index) as f64 * 0.618_033_988_749_895).fract();
+    let count = shape.iter().product::<usize>() as u64;
+    let values: Vec<f32> = (0..count).map(|index| 0.5 + fraction(index) as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -36,6 +40,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// Each within `bound` of the other, relative to the larger of the expected one and 1.
+#[track_caller]
 fn assert_close<const D: usize>(actual: Tensor<D>, expected: Tensor<D>, bound: f32) {
     for (a, e) in values(actual).into_iter().zip(values(expected)) {
         assert!((a - e).abs() <= bound * e.abs().max(1.0), "{a} instead of {e}");
@@ -80,9 +85,9 @@ fn a_branch_has_the_gradient_of_its_mask() {
     for device in devices() {
         let shape = [17, 31];
         let mask = mask(shape, dropout(3), &device);
-        let weights = random(shape, &device);
-        let leaf = |shape| Tensor::<2>::from_inner(random(shape, &device)).require_grad();
-        let (x, bias, stream) = (leaf(shape), leaf([1, shape[1]]), leaf(shape));
+        let weights = random(1, shape, &device);
+        let leaf = |place, shape| Tensor::<2>::from_inner(random(place, shape, &device)).require_grad();
+        let (x, bias, stream) = (leaf(20, shape), leaf(21, [1, shape[1]]), leaf(22, shape));
         let y = FUSED.bias_dropout_add(
             x.clone(),
             Some(bias.clone().reshape([shape[1]])),
@@ -112,9 +117,9 @@ fn an_embedding_has_the_gradient_of_its_mask() {
         let tokens =
             Tensor::<2, Int>::from_ints([[0, 1, 2, 3, 0], [1, 1, 1, 1, 1], [3, 2, 1, 0, 3]], &device);
         let shape = [batch * context, width];
-        let weights = random(shape, &device);
-        let table = Tensor::<2>::from_inner(random([4, width], &device)).require_grad();
-        let positions = Tensor::<2>::from_inner(random([context + 2, width], &device)).require_grad();
+        let weights = random(3, shape, &device);
+        let table = Tensor::<2>::from_inner(random(4, [4, width], &device)).require_grad();
+        let positions = Tensor::<2>::from_inner(random(5, [context + 2, width], &device)).require_grad();
         let embed = |dropout| {
             let tokens = Tensor::from_inner(tokens.clone());
             FUSED.embedding(tokens, table.clone(), positions.clone(), dropout)
@@ -177,7 +182,7 @@ fn attention_has_the_gradient_of_its_mask() {
         } = shape;
         let (rows, width) = (batch * context, heads * context);
         let unit = Tensor::<2>::eye(context, &device).repeat(&[batch, heads]);
-        let scores = random([rows, 2 * width], &device);
+        let scores = random(6, [rows, 2 * width], &device);
         let probe = Tensor::cat(vec![scores, unit], 1);
         let per_head =
             |x: Tensor<2>| -> Tensor<4> { x.reshape([batch, context, heads, context]).swap_dims(1, 2) };
@@ -193,8 +198,8 @@ fn attention_has_the_gradient_of_its_mask() {
             "{count} of {allowed}"
         );
 
-        let qkv = Tensor::<2>::from_inner(random([rows, 3 * width], &device)).require_grad();
-        let weights = Tensor::<2>::from_inner(random([rows, width], &device));
+        let qkv = Tensor::<2>::from_inner(random(7, [rows, 3 * width], &device)).require_grad();
+        let weights = Tensor::<2>::from_inner(random(8, [rows, width], &device));
         let actual = FUSED.causal_attention(qkv.clone(), shape, dropout(11));
         let expected = masked_attention(qkv.clone(), shape, Tensor::from_inner(kept));
         // Products of `context` terms, each up to 3, one of the scores and one of the weights.

@@ -3,7 +3,7 @@ use tch::{Kind, Tensor};
 
 use super::{
     script::vector_jacobian_product,
-    tensors::{contiguous, seed},
+    tensors::{contiguous, drawn},
 };
 use crate::{
     Precision,
@@ -31,10 +31,12 @@ impl Operation<LibTorch, 1> for CausalAttention {
             Precision::Bf16 => Kind::BFloat16,
         };
         let qkv = input.tensor.to_kind(kind).detach().set_requires_grad(true);
-        if !self.dropout.is_none() {
-            seed(self.dropout);
-        }
-        let out = tch::with_grad(|| self.attend(&qkv));
+        let attend = || tch::with_grad(|| self.attend(&qkv));
+        let out = if self.dropout.is_none() {
+            attend()
+        } else {
+            drawn(self.dropout, attend)
+        };
         let y = out.detach().to_kind(Kind::Float);
         // Where nothing was rounded they share their memory.
         let qkv = TchTensor::from_existing(qkv, input.storage);

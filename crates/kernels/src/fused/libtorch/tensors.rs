@@ -1,3 +1,5 @@
+use std::sync::{Mutex, PoisonError};
+
 use burn::backend::libtorch::TchTensor;
 use tch::{Kind, Tensor};
 
@@ -39,8 +41,7 @@ pub(super) fn sum_of_rows(matrix: &Tensor) -> TchTensor {
 
 /// `dropout(x)`, and the mask that was drawn for it.
 pub(super) fn dropped(x: &Tensor, dropout: Dropout) -> (Tensor, Tensor) {
-    seed(dropout);
-    x.native_dropout(dropout.probability, true)
+    drawn(dropout, || x.native_dropout(dropout.probability, true))
 }
 
 /// The gradient of `x` from that of `dropout(x)`.
@@ -48,7 +49,10 @@ pub(super) fn dropped_backward(dy: &Tensor, mask: &Tensor, dropout: Dropout) -> 
     Tensor::native_dropout_backward(dy, mask, f64::from(dropout.scale()))
 }
 
-/// Makes the generators of all devices start from the key.
-pub(super) fn seed(dropout: Dropout) {
+/// What `draw` draws where the generators of all devices, of which a process has one each, start from the key.
+pub(super) fn drawn<T>(dropout: Dropout, draw: impl FnOnce() -> T) -> T {
+    static GENERATORS: Mutex<()> = Mutex::new(());
+    let _held = GENERATORS.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(dropout.key as i64);
+    draw()
 }
