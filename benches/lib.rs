@@ -7,10 +7,11 @@
 
 use std::{fmt::Write, fs, path::Path};
 
+use burn::tensor::Device;
 use data::{Dataset, OpenOptions};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rand_distr::{Distribution, Zipf};
-use training::{Recipe, config::Node};
+use training::{DeviceName, Recipe, config::Node};
 
 /// The shapes by which throughput is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -78,7 +79,7 @@ impl Shape {
         let recipe = format!(
             "data = {{ corpus = {corpus:?}, tokenizer = 'char' }}\n\
              model = {{ layers = {layers}, heads = {heads}, width = {width}, context = {context}, dropout = {dropout:?} }}\n\
-             schedule = {{ name = 'constant', lr = 3e-4, warmup = 0 }}\n\
+             schedule = {{ name = 'constant', lr = 1e-4, warmup = 0 }}\n\
              training = {{ batch_size = {batch}, accumulate = 1 }}\n"
         );
         let node = Node::parse("the benchmark's recipe", &recipe).unwrap();
@@ -93,6 +94,18 @@ pub fn dataset(recipe: &Recipe, directory: &Path) -> Dataset {
         cache_directory: directory.to_owned(),
     };
     Dataset::open(&recipe.data, &options).unwrap()
+}
+
+/// The devices of this build and this machine.
+pub fn devices() -> Vec<(DeviceName, Device)> {
+    [
+        DeviceName::Flex,
+        DeviceName::Libtorch,
+        DeviceName::LibtorchCuda(0),
+    ]
+    .into_iter()
+    .filter_map(|name| Some((name, name.open().ok()?)))
+    .collect()
 }
 
 /// A text of `vocabulary` different characters, each at least once, and otherwise as frequent as words are (Zipf's law).

@@ -31,12 +31,13 @@ use burn::{
 };
 use clap::Parser;
 use data::{BatchShape, Position};
+use kernels::cpu::pool;
 use model::{Gpt2, Preset};
 use optimizers::OptimizerConfig;
 use rayon::prelude::*;
 use serde_json::json;
 use training::{
-    BURN_VERSION, DeviceName, Recipe, Trainer, VERSION,
+    BURN_VERSION, DeviceName, Recipe, Trainer, TrainerError, VERSION,
     config::Node,
     tensors::{self, Tensors},
 };
@@ -178,24 +179,26 @@ fn train(directory: &Path, device: DeviceName, set: &[String]) -> Outcome {
     println!("{}", json!({"cupel": VERSION, "burn": BURN_VERSION}));
 
     let mut step = 0;
-    // Inside the pool, as training runs.
-    rayon::scope(|_| {
-        for line in io::stdin().lines() {
-            let steps: u64 = line?.trim().parse()?;
-            let mut losses = Vec::new();
-            let clock = Instant::now();
-            for _ in 0..steps {
-                losses.push(trainer.step(&dataset, step % BATCHES)?.loss);
+    for line in io::stdin().lines() {
+        let steps: u64 = line?.trim().parse()?;
+        let clock = Instant::now();
+        // As training runs, and only while it does: the others are to have the machine for themselves.
+        let losses = pool::awake(|| {
+            let mut one_step = || {
                 step += 1;
-            }
-            device.sync()?;
-            println!(
-                "{}",
-                json!({"seconds": clock.elapsed().as_secs_f64(), "losses": losses})
-            );
-        }
-        Ok(())
-    })
+                trainer.step(&dataset, (step - 1) % BATCHES)
+            };
+            (0..steps)
+                .map(|_| Ok(one_step()?.loss))
+                .collect::<Result<Vec<f64>, TrainerError>>()
+        })?;
+        device.sync()?;
+        println!(
+            "{}",
+            json!({"seconds": clock.elapsed().as_secs_f64(), "losses": losses})
+        );
+    }
+    Ok(())
 }
 
 fn probe() -> Outcome {
@@ -206,15 +209,12 @@ fn probe() -> Outcome {
         "{}",
         json!({"cupel": VERSION, "burn": BURN_VERSION, "machine": sweep::Machine::this(Vec::new())})
     );
-    rayon::scope(|_| {
-        for line in io::stdin().lines() {
-            line?;
-            let answer =
-                json!({"sgemm": sgemm.flops(), "copy": copy.bytes_per_second(), "adamw": adamw.seconds()});
-            println!("{answer}");
-        }
-        Ok(())
-    })
+    for line in io::stdin().lines() {
+        line?;
+        let [sgemm, copy, adamw] = pool::awake(|| [sgemm.flops(), copy.bytes_per_second(), adamw.seconds()]);
+        println!("{}", json!({"sgemm": sgemm, "copy": copy, "adamw": adamw}));
+    }
+    Ok(())
 }
 
 /// A large square product in f32, by the `gemm` crate, which Flex calls.

@@ -1,8 +1,8 @@
-//! Step throughput: whole training steps of the quickstart's model, in tokens a second, on every device of the build.
+//! Step throughput: whole training steps, in tokens a second, by shape, batch size, device and kernels.
 //!
 //! ```text
-//! cargo bench --package benches                                                  # Flex
-//! cargo xtask libtorch -- cargo bench --package benches --features tch           # Flex and LibTorch
+//! cargo bench --package benches --bench step                                               # Flex
+//! cargo xtask libtorch -- cargo bench --package benches --bench step --features tch        # Flex and LibTorch
 //! ```
 
 #![allow(
@@ -10,49 +10,118 @@
     reason = "Criterion's macros write functions without documentation"
 )]
 
-use std::path::Path;
+use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use data::{Dataset, OpenOptions};
-use training::{DeviceName, Recipe, Trainer, config::Node};
+use benches::{Shape, ShapeName, dataset, devices};
+use burn::tensor::Device;
+use criterion::{
+    BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+    measurement::WallTime,
+};
+use kernels::{Kernels, Operations, Precision, cpu::pool};
+use training::Trainer;
 
 /// As in `cupel` itself.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The base recipe of the sweep that the quickstart runs.
-fn quickstart() -> Recipe {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps/quickstart.toml");
-    let sweep = Node::read(&path).expect("the quickstart is a TOML file");
-    let base = sweep.get("base").expect("the quickstart has a base recipe");
-    Recipe::from_node(base).expect("the quickstart's base is a recipe")
+const DROPOUT: f64 = 0.1;
+
+const FUSED: Operations = Operations {
+    kernels: Kernels::Fused,
+    precision: Precision::F32,
+};
+
+const WAYS: [(&str, Operations); 3] = [
+    ("fused", FUSED),
+    (
+        "fused bf16",
+        Operations {
+            precision: Precision::Bf16,
+            ..FUSED
+        },
+    ),
+    ("reference", Operations::REFERENCE),
+];
+
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group
+        .sample_size(10)
+        .sampling_mode(SamplingMode::Flat)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(3));
+    group
 }
 
-fn step(criterion: &mut Criterion) {
-    let recipe = quickstart();
-    let dataset = Dataset::open(&recipe.data, &OpenOptions::from_env()).expect("the corpus is embedded");
-    let mut group = criterion.benchmark_group("step/quickstart");
+fn bench(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    shape: Shape,
+    device: &Device,
+    operations: Operations,
+) {
+    let directory = tempfile::tempdir().expect("the system has a directory for temporary files");
+    let mut recipe = shape.recipe(DROPOUT, directory.path());
+    recipe.training.kernels = operations.kernels;
+    recipe.training.precision = operations.precision;
+    let dataset = dataset(&recipe, directory.path());
+    let mut trainer = Trainer::new(&recipe, dataset.vocabulary(), device).expect("the recipe has a model");
+    let mut step = 0;
     group.throughput(Throughput::Elements(recipe.tokens_per_step()));
-    let gpu = DeviceName::LibtorchCuda(0);
-    for name in [DeviceName::Flex, DeviceName::Libtorch, gpu] {
-        let Ok(device) = name.open() else { continue };
-        let mut trainer =
-            Trainer::new(&recipe, dataset.vocabulary(), &device).expect("the recipe has a model");
-        let mut step = 0;
-        group.bench_function(name.to_string(), |bencher| {
-            // Inside the pool, as training runs.
-            rayon::scope(|_| {
-                bencher.iter(|| {
-                    step += 1;
-                    trainer
-                        .step(&dataset, step % recipe.training.steps)
-                        .expect("the text is long enough")
-                });
+    group.bench_function(name, |bencher| {
+        // As training runs.
+        pool::awake(|| {
+            bencher.iter(|| {
+                step += 1;
+                trainer
+                    .step(&dataset, step % recipe.training.steps)
+                    .expect("the text is long enough")
             });
         });
+    });
+}
+
+fn by_shape(criterion: &mut Criterion) {
+    for (name, shape) in [
+        ("nanogpt-cpu", ShapeName::NanogptCpu),
+        ("small", ShapeName::Small),
+        ("gpt2-124m", ShapeName::Gpt2_124m),
+    ] {
+        let mut group = group(criterion, &format!("step/{name}"));
+        for (device_name, device) in devices() {
+            for (way, operations) in WAYS {
+                // Ten steps of it would take as long as all others together.
+                if shape == ShapeName::Gpt2_124m && operations == Operations::REFERENCE {
+                    continue;
+                }
+                let name = format!("{device_name} {way}");
+                bench(&mut group, &name, shape.shape(), &device, operations);
+            }
+        }
+        group.finish();
+    }
+}
+
+fn by_batch(criterion: &mut Criterion) {
+    let mut group = group(criterion, "step/batch");
+    for (device_name, device) in devices() {
+        for batch in [1, 4, 16, 64] {
+            let shape = Shape {
+                batch,
+                ..ShapeName::NanogptCpu.shape()
+            };
+            bench(
+                &mut group,
+                &format!("{device_name} {batch}"),
+                shape,
+                &device,
+                FUSED,
+            );
+        }
     }
     group.finish();
 }
 
-criterion_group!(benches, step);
+criterion_group!(benches, by_shape, by_batch);
 criterion_main!(benches);

@@ -90,6 +90,16 @@ pub enum Error {
     )]
     Fixtures { files: usize },
 
+    /// Cargo built without an executable of that name.
+    #[error(
+        "Cargo has built no executable `{name}`\n  help: does a manifest of the workspace still name it?"
+    )]
+    NotBuilt { name: &'static str },
+
+    /// The active Python has no PyTorch to build against.
+    #[error("{} has no PyTorch with numpy and setuptools\n  help: activate a virtual environment with the PyTorch of the machine with the GPU", python.display())]
+    NoActivePyTorch { python: PathBuf },
+
     /// A worker of a benchmark ended, or said what is no answer.
     #[error(
         "`{name}` gave no answer; the last that it said:\n    {last}\n  help: what it said names the cause"

@@ -93,6 +93,20 @@ pub fn environment() -> Result<Environment, Error> {
     ))
 }
 
+/// The environment to build against the PyTorch of the active Python in, of whatever version.
+pub fn active_environment() -> Result<Environment, Error> {
+    let python = active_python();
+    let installation = Python::ask(&python).and_then(Python::into_any_installation);
+    let installation = installation.ok_or(Error::NoActivePyTorch { python })?;
+    eprintln!(
+        "LibTorch {}: {}",
+        installation.version(),
+        installation.lib().display()
+    );
+    let target = workspace()?.target_directory;
+    Ok(Environment::new(&installation, target.as_std_path()).for_any_version())
+}
+
 /// What Cargo knows of this workspace.
 pub fn workspace() -> Result<Metadata, Error> {
     Ok(MetadataCommand::new().no_deps().exec()?)
@@ -139,7 +153,7 @@ fn active_python() -> PathBuf {
 }
 
 /// The path that an environment variable names; an empty one names none.
-fn variable(name: &str) -> Option<PathBuf> {
+pub fn variable(name: &str) -> Option<PathBuf> {
     env::var_os(name)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)

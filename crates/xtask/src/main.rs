@@ -8,6 +8,7 @@
 
 mod bench;
 mod error;
+mod gpu;
 mod libtorch;
 mod oracle;
 mod process;
@@ -61,6 +62,11 @@ enum Chore {
     BenchPeers(PeersArguments),
     /// Time a step by batch, context, width, depth and vocabulary, around nanoGPT's shape for a CPU.
     BenchGrowth(GrowthArguments),
+    /// Pack what a machine with a GPU needs: the programs, built against the active Python's PyTorch, and `gpu.py`.
+    ///
+    /// The PyTorch is to be of the version that is there. There, `python3 gpu.py` in the unpacked directory tests and
+    /// measures everything.
+    Gpu,
 }
 
 const LIBTORCH_EXAMPLES: &str = "\
@@ -74,6 +80,7 @@ fn main() -> ExitCode {
         Chore::Libtorch { command } => libtorch_chore(&command),
         Chore::Oracle { check } => oracle_chore(check),
         Chore::BenchPeers(arguments) => bench::peers(&arguments),
+        Chore::Gpu => gpu::bundle(),
         Chore::BenchGrowth(arguments) => bench::growth(&arguments),
     };
     match outcome {

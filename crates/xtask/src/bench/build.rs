@@ -31,48 +31,71 @@ pub struct Executables {
 }
 
 impl Executables {
-    /// Builds, with LibTorch where an environment for it is given, and asks Cargo where the executables are.
+    /// Builds, with LibTorch where an environment for it is given.
     pub fn build(environment: Option<&Environment>) -> Result<Self, Error> {
         let mut command = Command::new("cargo");
-        command.args(["build", "--release", "--locked", "--package", "cupel"]);
-        command.args(["--bin", "cupel", "--example", "peer"]);
-        command.args(["--message-format", "json-render-diagnostics"]);
-        // Cargo has told this process which package it is; to the build script of ring, that is a change.
-        for (name, _) in env::vars_os().filter(|(name, _)| is_of_a_package(name)) {
-            command.env_remove(name);
-        }
-        if let Some(environment) = environment {
-            command.args(["--features", "tch"]);
-            environment.apply(&mut command);
-        }
-        let shown = process::show(&command);
-        eprintln!("$ {shown}");
-        let start = |cause| Error::Start {
-            command: shown.clone(),
-            cause,
-        };
-        let mut child = command.stdout(Stdio::piped()).spawn().map_err(start)?;
-        let messages = child.stdout.take().into_iter();
-        let built: HashMap<String, PathBuf> = messages
-            .flat_map(|stdout| Message::parse_stream(BufReader::new(stdout)))
-            .filter_map(|message| match message {
-                Ok(Message::CompilerArtifact(artifact)) => {
-                    Some((artifact.target.name, artifact.executable?.into()))
-                }
-                _ => None,
-            })
-            .collect();
-        let status = child.wait().map_err(start)?;
-        match (built.get("cupel"), built.get("peer")) {
-            (Some(cupel), Some(worker)) if status.success() => Ok(Self {
-                cupel: cupel.clone(),
-                worker: worker.clone(),
-            }),
-            _ => Err(Error::Failed {
-                command: shown,
-                status,
-            }),
-        }
+        command.args([
+            "build",
+            "--package",
+            "cupel",
+            "--bin",
+            "cupel",
+            "--example",
+            "peer",
+        ]);
+        let mut built = build(command, environment)?;
+        let mut take = |name| built.remove(name).ok_or(Error::NotBuilt { name });
+        Ok(Self {
+            cupel: take("cupel")?,
+            worker: take("peer")?,
+        })
+    }
+}
+
+/// Runs a command of Cargo's that builds, optimised, and asks where the executables are; by the names of their targets.
+pub fn build(
+    mut command: Command,
+    environment: Option<&Environment>,
+) -> Result<HashMap<String, PathBuf>, Error> {
+    command.args([
+        "--release",
+        "--locked",
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    // Cargo has told this process which package it is; to the build script of ring, that is a change.
+    for (name, _) in env::vars_os().filter(|(name, _)| is_of_a_package(name)) {
+        command.env_remove(name);
+    }
+    if let Some(environment) = environment {
+        command.args(["--features", "tch"]);
+        environment.apply(&mut command);
+    }
+    let shown = process::show(&command);
+    eprintln!("$ {shown}");
+    let start = |cause| Error::Start {
+        command: shown.clone(),
+        cause,
+    };
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(start)?;
+    let messages = child.stdout.take().into_iter();
+    let built = messages
+        .flat_map(|stdout| Message::parse_stream(BufReader::new(stdout)))
+        .filter_map(|message| match message {
+            Ok(Message::CompilerArtifact(artifact)) => {
+                Some((artifact.target.name, artifact.executable?.into()))
+            }
+            _ => None,
+        })
+        .collect();
+    let status = child.wait().map_err(start)?;
+    if status.success() {
+        Ok(built)
+    } else {
+        Err(Error::Failed {
+            command: shown,
+            status,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{num::NonZeroUsize, thread};
 
 mod agreement;
-mod build;
+pub mod build;
 mod growth;
 mod machine;
 mod peer;

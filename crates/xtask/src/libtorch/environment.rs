@@ -60,6 +60,13 @@ impl Environment {
         Self(changes)
     }
 
+    /// The same, where torch-sys is to take a version that it does not know.
+    pub(super) fn for_any_version(mut self) -> Self {
+        self.0
+            .push(("LIBTORCH_BYPASS_VERSION_CHECK", Change::Set("1".into())));
+        self
+    }
+
     /// The Python with PyTorch, where one comes with LibTorch.
     pub fn python(&self) -> Option<&Path> {
         self.0.iter().find_map(|(name, change)| match change {

@@ -57,17 +57,21 @@ impl Python {
         serde_json::from_slice(&output.stdout).ok()
     }
 
-    /// Its PyTorch, where that can be built against (torch-sys asks setuptools for the paths) and compared with (numpy).
+    /// Its PyTorch, where that has the wanted version and can be built against and compared with.
     pub fn into_installation(self) -> Option<Installation> {
-        let version = self.torch.filter(|version| is_wanted(version))?;
-        let lib = self.lib?;
+        self.into_any_installation()
+            .filter(|installation| is_wanted(installation.version()))
+    }
+
+    /// Its PyTorch, where that can be built against (torch-sys asks setuptools for the paths) and compared with (numpy).
+    pub fn into_any_installation(self) -> Option<Installation> {
         self.numpy?;
         self.setuptools?;
         Some(Installation::PyTorch {
             python: self.executable,
             venv: self.venv,
-            lib,
-            version,
+            lib: self.lib?,
+            version: self.torch?,
         })
     }
 }
