@@ -1,7 +1,8 @@
 //! Every law, on every algorithm of the catalogue that must obey it.
 use burn::tensor::FloatDType;
 use optimizers::{
-    AdEmaMix, Adafactor, Adam, AdamW, At, Elementwise, Momentum, RAdam, RmsProp, Rule, Sgd,
+    AdEmaMix, Adafactor, Adam, AdamW, At, Elementwise, Momentum, RAdam, RmsProp, Rule, ScheduleFreeAdamW,
+    Sgd,
     laws::{self, Verdict},
 };
 use proptest::{prelude::*, strategy::Just, test_runner::RngSeed};
@@ -411,6 +412,25 @@ mod closed_forms {
                 .sum();
             let scale: f64 = gradients.iter().map(|g| g.abs()).sum::<f64>() * n as f64;
             prop_assert!((theta - expected).abs() <= 8.0 * n as f64 * f64::EPSILON * scale);
+        }
+
+        #[test]
+        fn schedule_free_promises_the_weighted_mean_of_its_steps(gradients in gradients(), beta1 in 0.1..0.95f64) {
+            let rule = ScheduleFreeAdamW { beta1, weight_decay: 0.0, ..ScheduleFreeAdamW::default() };
+            let (mut y, mut state, mut running) = (0.5, [0.0; 2], 0.0);
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for (t, &g) in (1..).zip(&gradients) {
+                let mut at = At { t, lr: 0.01, running };
+                at.running = rule.running(at);
+                running = at.running;
+                (y, state) = rule.update(at, y, g, state);
+                let weight = 1.0 - rule.beta2.powf(t as f64); // gamma^2 / lr^2
+                sum += weight * state[0];
+                weights += weight;
+                // Each of up to 50 updates rounds y, below 2, some 16 times, which counts 1 / beta1 times.
+                let bound = 50.0 * 16.0 * 2.0 * f64::EPSILON / beta1;
+                prop_assert!((rule.averaged(y, state) - sum / weights).abs() <= bound);
+            }
         }
     }
 }
