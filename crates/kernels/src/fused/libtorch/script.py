@@ -14,15 +14,15 @@ class Operations(Module):
     dy0 = annotate(List[Optional[Tensor]], [dy])
     return unchecked_cast(Tensor, (torch.autograd.grad([y], [x], dy0))[0])
   def adamw(self,
-    theta: Tensor,
-    g: Tensor,
-    m: Tensor,
-    v: Tensor,
-    t: Tensor,
+    theta: List[Tensor],
+    g: List[Tensor],
+    m: List[Tensor],
+    v: List[Tensor],
+    t: List[Tensor],
     lr: float,
     beta1: float,
     beta2: float,
     weight_decay: float,
-    eps: float) -> Tensor:
-    torch._fused_adamw_([theta], [g], [m], [v], annotate(List[Tensor], []), [t], lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False)
-    return theta
+    eps: float) -> NoneType:
+    torch._fused_adamw_(theta, g, m, v, annotate(List[Tensor], []), t, lr=lr, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=eps, amsgrad=False, maximize=False)
+    return None

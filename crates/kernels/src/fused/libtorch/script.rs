@@ -59,7 +59,8 @@ pub(super) fn vector_jacobian_product(y: &Tensor, x: &Tensor, dy: &Tensor) -> Te
 
 /// One update of `theta`, `m` and `v` by AdamW, in place; the numbers are lr, beta1, beta2, weight decay and epsilon.
 pub(super) fn adamw([theta, g, m, v, t]: [&Tensor; 5], numbers: [f64; 5]) {
-    let tensors = [theta, g, m, v, t].map(tensor);
+    // Lists from outside: what is written to the elements of a list of its own, the script's compiler takes for unused.
+    let tensors = [theta, g, m, v, t].map(|tensor| IValue::TensorList(vec![tensor.shallow_clone()]));
     let arguments: Vec<IValue> = tensors.into_iter().chain(numbers.map(IValue::Double)).collect();
     call("adamw", &arguments);
 }
