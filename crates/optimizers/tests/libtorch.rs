@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     reason = "a test that unwraps an error has failed, as it should"
 )]
+#![expect(deprecated, reason = "Burn's LibTorch backend is in its last release")]
 
 use burn::{
     backend::{Backend, LibTorch},
@@ -14,7 +15,6 @@ use optimizers::{AdamW, At, Elementwise, Rule};
 use proptest::prelude::*;
 
 /// Every device that the kernel runs on.
-#[expect(deprecated, reason = "Burn's LibTorch backend is in its last release")]
 fn devices() -> Vec<Device> {
     const CUDA: u16 = 0;
     let gpu = (LibTorch::device_count(CUDA) > 0).then(|| Device::libtorch_cuda(0));

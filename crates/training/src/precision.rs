@@ -47,6 +47,7 @@ fn check(precision: Precision, is_cuda: bool, enabled: bool) -> Result<(), Preci
 }
 
 #[cfg(feature = "tch")]
+#[expect(deprecated, reason = "Burn's LibTorch backend is in its last release")]
 fn is_cuda(device: &Device) -> bool {
     use burn::backend::{DispatchDevice, libtorch::LibTorchDevice};
     matches!(
