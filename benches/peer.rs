@@ -167,14 +167,14 @@ fn prepare(directory: &Path, shape: Shape, dropout: f64) -> Outcome {
     Ok(())
 }
 
-fn train(directory: &Path, device: DeviceName, set: &[String]) -> Outcome {
+fn train(directory: &Path, name: DeviceName, set: &[String]) -> Outcome {
     let assignments = set
         .iter()
         .map(|text| Node::parse("--set", text))
         .collect::<Result<Vec<_>, _>>()?;
     let recipe = Recipe::read(&directory.join("recipe.toml"), &assignments)?;
     let dataset = dataset(&recipe, directory);
-    let device = device.open()?;
+    let device = name.open()?;
     let mut trainer = Trainer::new(&recipe, dataset.vocabulary(), &device)?;
     println!("{}", json!({"cupel": VERSION, "burn": BURN_VERSION}));
 
@@ -183,7 +183,7 @@ fn train(directory: &Path, device: DeviceName, set: &[String]) -> Outcome {
         let steps: u64 = line?.trim().parse()?;
         let clock = Instant::now();
         // As training runs, and only while it does: the others are to have the machine for themselves.
-        let losses = pool::awake(|| {
+        let losses = name.attend(|| {
             let mut one_step = || {
                 step += 1;
                 trainer.step(&dataset, (step - 1) % BATCHES)

@@ -1,6 +1,7 @@
 use std::{fmt, str::FromStr};
 
 use burn::tensor::Device;
+use kernels::cpu::pool;
 
 /// A device, as `--device` names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,6 +49,15 @@ impl DeviceName {
         match self {
             Self::Flex => Ok(Device::flex()),
             Self::Libtorch | Self::LibtorchCuda(_) => open_libtorch(self),
+        }
+    }
+
+    /// Runs the training steps of `work` as they run fastest: on Flex with rayon's threads kept awake; elsewhere those
+    /// would only be in the way of the backend's own.
+    pub fn attend<R: Send>(self, work: impl FnOnce() -> R + Send) -> R {
+        match self {
+            Self::Flex => pool::awake(work),
+            Self::Libtorch | Self::LibtorchCuda(_) => work(),
         }
     }
 }

@@ -109,7 +109,7 @@ pub fn run(
         curve: &mut curve,
         files,
     };
-    let ending = kernels::cpu::pool::awake(|| run.train(stop))?;
+    let ending = device.attend(|| run.train(stop))?;
     let status = match ending {
         Ending::Stopped => {
             return Ok(Outcome::Interrupted {
