@@ -275,7 +275,10 @@ struct AdamW {
 }
 
 #[derive(Default)]
-struct Gradients(Vec<Box<dyn Fn(&mut GradientsParams) + Send>>);
+struct Gradients(Vec<Register>);
+
+/// Gives a parameter its gradient.
+type Register = Box<dyn Fn(&mut GradientsParams) + Send>;
 
 impl ModuleVisitor for Gradients {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
