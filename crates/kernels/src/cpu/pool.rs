@@ -44,10 +44,6 @@ impl Drop for SetOnDrop<'_> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    reason = "a test that unwraps an error has failed, as it should"
-)]
 mod tests {
     use super::awake;
 
