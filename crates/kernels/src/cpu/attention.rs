@@ -1,6 +1,6 @@
 //! Causal self-attention from the packed projection.
 //!
-//! Every head of every sequence is a task. A task works through its queries in blocks of [`BLOCK`]; the scores of a block,
+//! Every head of every sequence is a task. A task works through its queries in blocks of 16; the scores of a block,
 //! one row for each key that it may see and one lane for each query, are all that exists of the `[context, context]` matrix
 //! at a time, so they stay in the core's cache, and what softmax sums over is summed without leaving a lane. The backward
 //! pass computes them again, from the logarithm of the softmax's denominator that the forward pass keeps for each query
