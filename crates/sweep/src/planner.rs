@@ -139,8 +139,10 @@ impl<'a> Planner<'a> {
             let startup = observed.is_empty();
             let batch = if startup { search.startup } else { search.batch };
             let wanted = batch.min(search.points - observed.len());
-            let known = observed.iter().map(|(point, loss)| (&point[..], *loss));
-            let mut estimator = Estimator::new(space, known);
+            let mut estimator = Estimator::new(space);
+            for (point, loss) in &observed {
+                estimator.tell(point, *loss);
+            }
             let mut proposed: Vec<(Vec<f64>, usize)> = Vec::new();
             while proposed.len() < wanted && next < last {
                 let unit = match startup {
@@ -220,7 +222,7 @@ impl<'a> Planner<'a> {
         }
         // Tables and lists would make long names, and the hash tells trials apart.
         let scalar = |(_, value): &&(&str, Cow<'_, Node>)| matches!(value.kind, NodeKind::Scalar(_));
-        let mut named: Vec<(&str, String)> = point
+        let named: Vec<(&str, String)> = point
             .iter()
             .filter(scalar)
             .map(|(key, value)| (*key, display(value)))
@@ -228,14 +230,13 @@ impl<'a> Planner<'a> {
         if self.file.seeds.is_empty() {
             return Ok(Outcome::Trials(vec![worker.trial(&named)?]));
         }
+        let several = self.file.seeds.len() > 1;
         let mut trials = Vec::with_capacity(self.file.seeds.len());
         for seed in &self.file.seeds {
             worker.draft.set([(SEED, seed)])?;
-            if self.file.seeds.len() > 1 {
-                named.push((SEED, display(seed)));
-            }
+            let seed = several.then(|| (SEED, display(seed)));
+            let named: Vec<_> = named.iter().cloned().chain(seed).collect();
             trials.push(worker.trial(&named)?);
-            named.truncate(named.len() - usize::from(self.file.seeds.len() > 1));
         }
         Ok(Outcome::Trials(trials))
     }

@@ -104,7 +104,7 @@ pub(crate) fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
 }
 
 /// At least 0 and below 1, from the 53 highest bits.
-fn unit(bits: u64) -> f64 {
+pub(crate) fn unit(bits: u64) -> f64 {
     (bits >> 11) as f64 * 0.5f64.powi(53)
 }
 

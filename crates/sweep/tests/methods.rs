@@ -301,6 +301,7 @@ fn every_mistake_is_shown_where_it_was_made() {
         ("skip with an unknown key", "skip = 'schedule.warmpu > 3'"),
         ("skip with a key without its table", "skip = 'training.steps > warmup'"),
         ("skip with a word without quotes", "skip = 'optimizer.name == sgd'"),
+        ("skip with the seed", "skip = 'training.seed > 3'"),
         ("skip with one =", "skip = 'model.layers = 3'"),
         ("skip without an end", "skip = 'model.layers >'"),
         ("skip that is a number", "skip = 'model.layers + 1'"),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use training::config::{ConfigError, Place, nearest};
 
 use super::{Function, Kind, Operator, Scalar, Term};
-use crate::keys::{is_key, nearest_key};
+use crate::keys::{SEED, is_key, nearest_key};
 
 /// How deep parentheses, signs, nots and powers may nest.
 pub(super) const DEEPEST: usize = 100;
@@ -242,6 +242,11 @@ impl<'a> Parser<'a> {
         }
         if self.rest().starts_with('(') {
             return self.call(name, span);
+        }
+        if name == SEED {
+            let mut fault = Fault::new("the seed is the replicate of every point", "not known here");
+            fault.help = Some("what an expression says holds for a point with all its seeds".to_owned());
+            return Err((span, fault));
         }
         if is_key(name) {
             return Ok(Term {
