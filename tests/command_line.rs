@@ -29,20 +29,49 @@ fn the_plan_is_printed_and_nothing_is_run() {
 fn every_method_has_a_plan() {
     let place = Place::new();
     let axes = "[axes]\nmodel.dropout = [0.0, 0.2]\n";
-    let range = "[axes]\nmodel.dropout = { uniform = [0.0, 0.5] }\nschedule.lr = { log-uniform = [1e-4, 1e-2] }\n";
+    let range =
+        "[axes]\nmodel.dropout = { uniform = [0.0, 0.5] }\nschedule.lr = { log-uniform = [1e-4, 1e-2] }\n";
     let methods = [
-        ("grid", format!("skip = \"model.dropout > 0.1 and optimizer.name == 'sgd'\"\n{axes}\
-            optimizer.name = [\"adam\", \"sgd\"]\n[[axes.zip]]\nmodel.heads = [1, 2]\nschedule.lr = [1e-2, 2e-2]\n")),
-        ("list", "[[trials]]\nmodel.dropout = 0.3\n[[trials]]\nschedule.lr = 1e-3\nmodel.width = 32\n".to_owned()),
-        ("one-at-a-time", format!("method.name = \"one-at-a-time\"\n{axes}schedule.lr = [1e-3, 1e-2]\n")),
-        ("random", format!("method = {{ name = \"random\", points = 4 }}\n{range}")),
-        ("sobol", format!("method = {{ name = \"sobol\", points = 4, seed = 1 }}\n{range}")),
-        ("halton", format!("method = {{ name = \"halton\", points = 4 }}\n{range}[derive]\ntraining.batch_size = \"2 * 2\"\n")),
-        ("tpe", format!("method = {{ name = \"tpe\", points = 20, startup = 3 }}\n{range}")),
+        (
+            "grid",
+            format!(
+                "skip = \"model.dropout > 0.1 and optimizer.name == 'sgd'\"\n{axes}\
+            optimizer.name = [\"adam\", \"sgd\"]\n[[axes.zip]]\nmodel.heads = [1, 2]\nschedule.lr = [1e-2, 2e-2]\n"
+            ),
+        ),
+        (
+            "list",
+            "[[trials]]\nmodel.dropout = 0.3\n[[trials]]\nschedule.lr = 1e-3\nmodel.width = 32\n".to_owned(),
+        ),
+        (
+            "one-at-a-time",
+            format!("method.name = \"one-at-a-time\"\n{axes}schedule.lr = [1e-3, 1e-2]\n"),
+        ),
+        (
+            "random",
+            format!("method = {{ name = \"random\", points = 4 }}\n{range}"),
+        ),
+        (
+            "sobol",
+            format!("method = {{ name = \"sobol\", points = 4, seed = 1 }}\n{range}"),
+        ),
+        (
+            "halton",
+            format!(
+                "method = {{ name = \"halton\", points = 4 }}\n{range}[derive]\ntraining.batch_size = \"2 * 2\"\n"
+            ),
+        ),
+        (
+            "tpe",
+            format!("method = {{ name = \"tpe\", points = 20, startup = 3 }}\n{range}"),
+        ),
     ];
     let mut plans = String::new();
     for (name, text) in methods {
-        place.write("sweep.toml", &SWEEP.replace(&format!("seeds = [0, 1]\n\n{axes}"), &text));
+        place.write(
+            "sweep.toml",
+            &SWEEP.replace(&format!("seeds = [0, 1]\n\n{axes}"), &text),
+        );
         let output = place.run(&["sweep", "sweep.toml", "--dry-run"]);
         plans += &format!("--- {name}\n{}", said(&output));
     }
@@ -257,7 +286,11 @@ fn a_longer_axis_keeps_the_trials_that_are_finished_and_a_shorter_one_deletes_no
 
     place.write("sweep.toml", &short.replace("[0.0, 0.2]", "[0.1]"));
     let output = place.run(&["sweep", "sweep.toml"]);
-    assert!(said(&output).contains("0 trials finished, 2 were finished before"), "{}", said(&output));
+    assert!(
+        said(&output).contains("0 trials finished, 2 were finished before"),
+        "{}",
+        said(&output)
+    );
     assert_eq!(timeless(&place.path("results/four/trials.csv")).len(), 2);
     let results = fs::read_dir(place.path("results/four/trials"))
         .unwrap()

@@ -320,8 +320,11 @@ fn derived(node: &Node, spaces: &[Space]) -> Result<Vec<(String, Expression)>, C
             "expected [derive]",
         ));
     }
+    // Dotted keys of one table stand together; what counts is the order of writing.
+    let mut leaves = derive.leaves();
+    leaves.sort_by_key(|(_, value)| value.key.span.start);
     let mut all = Vec::new();
-    for (key, value) in derive.leaves() {
+    for (key, value) in leaves {
         if !is_key(&key) || key == SEED {
             let label =
                 nearest_key(&key).map_or("no key".to_owned(), |near| format!("did you mean `{near}`?"));

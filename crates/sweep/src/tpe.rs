@@ -96,7 +96,8 @@ impl Density {
                 observed.sort_by(f64::total_cmp);
                 // The deviation is the distance to the farther neighbour, but not so small that one point is all.
                 let least = 1.0 / (1.0 + observed.len() as f64).min(100.0);
-                let neighbour = |i: Option<usize>, end: f64| i.and_then(|i| observed.get(i)).copied().unwrap_or(end);
+                let neighbour =
+                    |i: Option<usize>, end: f64| i.and_then(|i| observed.get(i)).copied().unwrap_or(end);
                 let normal = |(i, &x): (usize, &f64)| {
                     let (below, above) = (neighbour(i.checked_sub(1), 0.0), neighbour(Some(i + 1), 1.0));
                     (x, (x - below).max(above - x).clamp(least, 1.0))
@@ -205,7 +206,10 @@ mod tests {
 
     #[test]
     fn points_are_kept_from_the_lowest_loss_to_the_highest() {
-        let mut estimator = Estimator { axes: vec![Kind::Number], observed: Vec::new() };
+        let mut estimator = Estimator {
+            axes: vec![Kind::Number],
+            observed: Vec::new(),
+        };
         for loss in [3.0, f64::INFINITY, 1.0, 2.0, f64::INFINITY, 0.0] {
             estimator.tell(&[0.5], loss);
         }

@@ -39,11 +39,16 @@ fn slugs(plan: &Plan) -> Vec<String> {
 
 #[test]
 fn a_list_is_the_trials_that_are_spelt_out() {
-    let plan = plan("seeds = [1, 2]\n[[trials]]\nschedule.lr = 0.5\n[[trials]]\n[[trials]]\nschedule.lr = 0.25\nmodel.dropout = 0.0");
+    let plan = plan(
+        "seeds = [1, 2]\n[[trials]]\nschedule.lr = 0.5\n[[trials]]\n[[trials]]\nschedule.lr = 0.25\nmodel.dropout = 0.0",
+    );
     let expected = ["lr=0.5-seed=1", "lr=0.5-seed=2", "seed=1", "seed=2"];
     assert_eq!(slugs(&plan)[..4], expected);
     assert_eq!(slugs(&plan)[4], "lr=0.25-dropout=0.0-seed=1");
-    assert_eq!((plan.trials.len(), &plan.axes[..]), (6, &["schedule.lr".to_owned(), "model.dropout".to_owned()][..]));
+    assert_eq!(
+        (plan.trials.len(), &plan.axes[..]),
+        (6, &["schedule.lr".to_owned(), "model.dropout".to_owned()][..])
+    );
 }
 
 #[test]
@@ -54,8 +59,14 @@ fn axes_that_move_together_are_one_axis_of_the_grid() {
          [[axes.zip]]\nschedule.warmup = [1, 2]\noptimizer.beta2 = [0.9, 0.99]",
     );
     assert_eq!(plan.trials.len(), 2 * 2 * 2);
-    assert_eq!(slugs(&plan)[1], "dropout=0.0-batch_size=8-lr=0.1-warmup=2-beta2=0.99");
-    assert_eq!(slugs(&plan)[6], "dropout=0.2-batch_size=16-lr=0.2-warmup=1-beta2=0.9");
+    assert_eq!(
+        slugs(&plan)[1],
+        "dropout=0.0-batch_size=8-lr=0.1-warmup=2-beta2=0.99"
+    );
+    assert_eq!(
+        slugs(&plan)[6],
+        "dropout=0.2-batch_size=16-lr=0.2-warmup=1-beta2=0.9"
+    );
 }
 
 #[test]
@@ -67,7 +78,14 @@ fn one_at_a_time_is_the_base_and_every_value_by_itself() {
     // The base's own 1e-3 and 0.1 are there already.
     assert_eq!(
         slugs(&plan),
-        ["", "lr=0.01", "dropout=0.0", "dropout=0.2", "warmup=1-steps=100", "warmup=2-steps=200"]
+        [
+            "",
+            "lr=0.01",
+            "dropout=0.0",
+            "dropout=0.2",
+            "warmup=1-steps=100",
+            "warmup=2-steps=200"
+        ]
     );
 }
 
@@ -84,7 +102,9 @@ fn drawn_points_are_within_their_ranges_and_as_many_as_asked_for() {
         let mut below = 0;
         let (mut warmups, mut names, mut batches) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for Trial { recipe, .. } in &plan.trials {
-            assert!((1e-4..=1e-2).contains(&recipe.schedule.lr) && (0.1..=0.3).contains(&recipe.model.dropout));
+            assert!(
+                (1e-4..=1e-2).contains(&recipe.schedule.lr) && (0.1..=0.3).contains(&recipe.model.dropout)
+            );
             below += usize::from(recipe.schedule.lr < 1e-3);
             warmups.insert(recipe.schedule.warmup);
             names.insert(recipe.optimizer.algorithm.name());
@@ -105,18 +125,31 @@ fn drawn_points_are_within_their_ranges_and_as_many_as_asked_for() {
 #[test]
 fn a_space_with_fewer_points_than_asked_for_gives_those_it_has() {
     for method in ["random", "sobol", "halton", "tpe"] {
-        let text = format!("method = {{ name = '{method}', points = 30 }}\n[axes]\nschedule.lr = [0.1, 0.2]\nmodel.bias = [true, false]");
+        let text = format!(
+            "method = {{ name = '{method}', points = 30 }}\n[axes]\nschedule.lr = [0.1, 0.2]\nmodel.bias = [true, false]"
+        );
         assert_eq!(plan(&text).trials.len(), 4, "{method}");
     }
 }
 
 #[test]
 fn skipped_points_are_no_trials_and_drawn_ones_are_replaced() {
-    let grid = plan("skip = ['schedule.warmup >= training.steps', 'schedule.warmup == 2 and model.dropout > 0']\n\
-                     [axes]\nschedule.warmup = [1, 2, 50, 70]\nmodel.dropout = [0.0, 0.1]");
-    assert_eq!(slugs(&grid), ["warmup=1-dropout=0.0", "warmup=1-dropout=0.1", "warmup=2-dropout=0.0"]);
+    let grid = plan(
+        "skip = ['schedule.warmup >= training.steps', 'schedule.warmup == 2 and model.dropout > 0']\n\
+                     [axes]\nschedule.warmup = [1, 2, 50, 70]\nmodel.dropout = [0.0, 0.1]",
+    );
+    assert_eq!(
+        slugs(&grid),
+        [
+            "warmup=1-dropout=0.0",
+            "warmup=1-dropout=0.1",
+            "warmup=2-dropout=0.0"
+        ]
+    );
     assert_eq!(grid.skipped, 5);
-    let drawn = plan("skip = 'schedule.lr > 2e-3'\nmethod = { name = 'random', points = 20 }\n[axes]\nschedule.lr = { uniform = [1e-3, 1e-2] }");
+    let drawn = plan(
+        "skip = 'schedule.lr > 2e-3'\nmethod = { name = 'random', points = 20 }\n[axes]\nschedule.lr = { uniform = [1e-3, 1e-2] }",
+    );
     assert_eq!(drawn.trials.len(), 20);
     assert!(drawn.skipped > 0 && drawn.trials.iter().all(|trial| trial.recipe.schedule.lr <= 2e-3));
 }
@@ -136,9 +169,16 @@ fn derived_keys_follow_from_axes_base_defaults_and_one_another() {
     };
     assert_eq!((of(0), of(1)), ((1e-3, 50, 5), (2e-3, 25, 2)));
     let derived = &plan.trials[1].recipe;
-    assert!(derived.to_toml().contains("beta2 = 0.998"), "{}", derived.to_toml());
+    assert!(
+        derived.to_toml().contains("beta2 = 0.998"),
+        "{}",
+        derived.to_toml()
+    );
     // They are no axes, and not in the name.
-    assert_eq!((&plan.axes[..], slugs(&plan)[1].as_str()), (&["training.batch_size".to_owned()][..], "batch_size=16"));
+    assert_eq!(
+        (&plan.axes[..], slugs(&plan)[1].as_str()),
+        (&["training.batch_size".to_owned()][..], "batch_size=16")
+    );
 }
 
 const EVERY_KIND: [&str; 6] = [
@@ -201,7 +241,11 @@ const SEARCH: &str = "seeds = [0, 1]\nmethod = { name = 'tpe', points = 40, star
 /// A loss whose minimum is at lr 1e-3, dropout 0.2 and `lion`.
 fn loss(trial: &Trial) -> f64 {
     let recipe = &trial.recipe;
-    let name = if recipe.optimizer.algorithm.name() == "lion" { 0.0 } else { 0.5 };
+    let name = if recipe.optimizer.algorithm.name() == "lion" {
+        0.0
+    } else {
+        0.5
+    };
     (recipe.schedule.lr.log10() + 3.0).powi(2) + 4.0 * (recipe.model.dropout - 0.2).powi(2) + name
 }
 
@@ -241,13 +285,23 @@ fn a_search_is_a_pure_function_of_file_and_results_and_finds_better_points_than_
     let search = file(SEARCH).unwrap();
     let found = searched(&search, |trial| Some(loss(trial)));
     assert_eq!(found.trials.len(), 80);
-    assert_eq!(hashes(&found), hashes(&searched(&search, |trial| Some(loss(trial)))));
+    assert_eq!(
+        hashes(&found),
+        hashes(&searched(&search, |trial| Some(loss(trial))))
+    );
     let mean = |trials: &[Trial]| trials.iter().map(loss).sum::<f64>() / trials.len() as f64;
     // The last half of its points are better than its own random beginning.
     assert!(mean(&found.trials[40..]) < 0.5 * mean(&found.trials[..16]));
     let best = found.trials.iter().map(loss).fold(f64::INFINITY, f64::min);
-    let random = plan(&SEARCH.replace("'tpe'", "'random'").replace("startup = 8, batch = 4, ", ""));
-    assert!(best <= random.trials.iter().map(loss).fold(f64::INFINITY, f64::min), "{best}");
+    let random = plan(
+        &SEARCH
+            .replace("'tpe'", "'random'")
+            .replace("startup = 8, batch = 4, ", ""),
+    );
+    assert!(
+        best <= random.trials.iter().map(loss).fold(f64::INFINITY, f64::min),
+        "{best}"
+    );
 }
 
 #[test]
@@ -278,29 +332,80 @@ fn every_mistake_is_shown_where_it_was_made() {
     let mistakes = [
         ("unknown method", "method.name = 'sobel'"),
         ("no name of a method", "method.points = 3"),
-        ("a method without points", "method.name = 'random'\n[axes]\nschedule.lr = [1e-3]"),
-        ("unknown key of a method", "method = { name = 'random', trials = 3 }"),
+        (
+            "a method without points",
+            "method.name = 'random'\n[axes]\nschedule.lr = [1e-3]",
+        ),
+        (
+            "unknown key of a method",
+            "method = { name = 'random', trials = 3 }",
+        ),
         ("no points", "method = { name = 'random', points = 0 }"),
         ("nothing to draw from", "method = { name = 'random', points = 3 }"),
         ("a list without trials", "method.name = 'list'"),
-        ("a list with axes", "[[trials]]\nschedule.lr = 1e-3\n[axes]\nschedule.lr = [1e-3]"),
-        ("trials and another method", "method.name = 'grid'\n[[trials]]\nschedule.lr = 1e-3"),
+        (
+            "a list with axes",
+            "[[trials]]\nschedule.lr = 1e-3\n[axes]\nschedule.lr = [1e-3]",
+        ),
+        (
+            "trials and another method",
+            "method.name = 'grid'\n[[trials]]\nschedule.lr = 1e-3",
+        ),
         ("a trial with a seed", "[[trials]]\ntraining.seed = 1"),
-        ("a range in a grid", "[axes]\nschedule.lr = { uniform = [1e-3, 1e-2] }"),
-        ("an unknown range", "method = { name = 'random', points = 3 }\n[axes]\nschedule.lr = { loguniform = [1e-3, 1e-2] }"),
-        ("two ranges", "[axes]\nschedule.lr = { uniform = [1e-3, 1e-2], choice = [1] }"),
-        ("a range upside down", "[axes]\nschedule.lr = { uniform = [1e-2, 1e-3] }"),
-        ("a logarithm of zero", "[axes]\nschedule.lr = { log-uniform = [0.0, 1e-3] }"),
-        ("a range of three", "[axes]\nschedule.lr = { uniform = [0.0, 1e-3, 1.0] }"),
-        ("halves of an integer", "[axes]\nmodel.layers = { integer = [1.5, 3] }"),
-        ("a range beyond the key's", "method = { name = 'sobol', points = 8 }\n[axes]\nmodel.dropout = { uniform = [0.0, 1.5] }"),
-        ("zip of two lengths", "[[axes.zip]]\nmodel.dropout = [0.0, 0.1]\nschedule.lr = [1e-3]"),
+        (
+            "a range in a grid",
+            "[axes]\nschedule.lr = { uniform = [1e-3, 1e-2] }",
+        ),
+        (
+            "an unknown range",
+            "method = { name = 'random', points = 3 }\n[axes]\nschedule.lr = { loguniform = [1e-3, 1e-2] }",
+        ),
+        (
+            "two ranges",
+            "[axes]\nschedule.lr = { uniform = [1e-3, 1e-2], choice = [1] }",
+        ),
+        (
+            "a range upside down",
+            "[axes]\nschedule.lr = { uniform = [1e-2, 1e-3] }",
+        ),
+        (
+            "a logarithm of zero",
+            "[axes]\nschedule.lr = { log-uniform = [0.0, 1e-3] }",
+        ),
+        (
+            "a range of three",
+            "[axes]\nschedule.lr = { uniform = [0.0, 1e-3, 1.0] }",
+        ),
+        (
+            "halves of an integer",
+            "[axes]\nmodel.layers = { integer = [1.5, 3] }",
+        ),
+        (
+            "a range beyond the key's",
+            "method = { name = 'sobol', points = 8 }\n[axes]\nmodel.dropout = { uniform = [0.0, 1.5] }",
+        ),
+        (
+            "zip of two lengths",
+            "[[axes.zip]]\nmodel.dropout = [0.0, 0.1]\nschedule.lr = [1e-3]",
+        ),
         ("zip of one", "[[axes.zip]]\nmodel.dropout = [0.0, 0.1]"),
-        ("an axis twice", "[axes]\nmodel.dropout = [0.0]\n[[axes.zip]]\nmodel.dropout = [0.0, 0.1]\nschedule.lr = [1e-3, 1e-2]"),
-        ("two spaces to search", "method = { name = 'tpe', points = 3 }\n[[axes]]\nmodel.dropout = [0.0, 0.1]\n[[axes]]\nmodel.dropout = [0.3]"),
+        (
+            "an axis twice",
+            "[axes]\nmodel.dropout = [0.0]\n[[axes.zip]]\nmodel.dropout = [0.0, 0.1]\nschedule.lr = [1e-3, 1e-2]",
+        ),
+        (
+            "two spaces to search",
+            "method = { name = 'tpe', points = 3 }\n[[axes]]\nmodel.dropout = [0.0, 0.1]\n[[axes]]\nmodel.dropout = [0.3]",
+        ),
         ("skip with an unknown key", "skip = 'schedule.warmpu > 3'"),
-        ("skip with a key without its table", "skip = 'training.steps > warmup'"),
-        ("skip with a word without quotes", "skip = 'optimizer.name == sgd'"),
+        (
+            "skip with a key without its table",
+            "skip = 'training.steps > warmup'",
+        ),
+        (
+            "skip with a word without quotes",
+            "skip = 'optimizer.name == sgd'",
+        ),
         ("skip with the seed", "skip = 'training.seed > 3'"),
         ("skip with one =", "skip = 'model.layers = 3'"),
         ("skip without an end", "skip = 'model.layers >'"),
@@ -314,9 +419,18 @@ fn every_mistake_is_shown_where_it_was_made() {
         ("skip that is no string", "skip = 3"),
         ("everything skipped", "skip = ['false', '1 < 2']"),
         ("derive of no key", "[derive]\nschedule.rl = '1'"),
-        ("derive of an axis", "[axes]\nschedule.lr = [1e-3]\n[derive]\nschedule.lr = '1'"),
-        ("a derived fraction of a step", "[derive]\ntraining.steps = '101 / 2'"),
-        ("a derived infinity", "[derive]\n\"schedule.lr\" = '1 / (model.layers - 2)'"),
+        (
+            "derive of an axis",
+            "[axes]\nschedule.lr = [1e-3]\n[derive]\nschedule.lr = '1'",
+        ),
+        (
+            "a derived fraction of a step",
+            "[derive]\ntraining.steps = '101 / 2'",
+        ),
+        (
+            "a derived infinity",
+            "[derive]\n\"schedule.lr\" = '1 / (model.layers - 2)'",
+        ),
         ("a derived number", "[derive]\nschedule.lr = 1e-3"),
     ];
     let reports: Vec<String> = mistakes

@@ -173,7 +173,10 @@ fn an_assignment_is_laid_over_the_file_and_errors_point_at_it() {
 
 #[test]
 fn a_draft_has_the_values_that_were_set_or_are_defaults() {
-    let node = Node::parse("recipe.toml", "model = { preset = 'tiny', heads = 1 }\ntraining = { steps = 10, batch_tokens = 2048 }");
+    let node = Node::parse(
+        "recipe.toml",
+        "model = { preset = 'tiny', heads = 1 }\ntraining = { steps = 10, batch_tokens = 2048 }",
+    );
     let mut draft = Draft::new(node.unwrap()).unwrap();
     let value = |draft: &Draft, key: &str| draft.value(key).map(|value| value.to_string());
     let some = |text: &str| Some(text.to_owned());
@@ -183,9 +186,23 @@ fn a_draft_has_the_values_that_were_set_or_are_defaults() {
     assert_eq!(value(&draft, "optimizer.name"), some("\"adamw\""));
     assert_eq!(value(&draft, "training.accumulate"), some("4"));
     let set = Node::parse_assignment("training.batch_size=4").unwrap();
-    draft.set(set.leaves().iter().map(|(key, value)| (key.as_str(), *value))).unwrap();
-    assert_eq!((value(&draft, "training.accumulate"), value(&draft, "training.batch_tokens")), (some("8"), some("2048")));
-    for none in ["schedule.min_lr", "optimizer.groups", "model.depth", "nothing", ""] {
+    draft
+        .set(set.leaves().iter().map(|(key, value)| (key.as_str(), *value)))
+        .unwrap();
+    assert_eq!(
+        (
+            value(&draft, "training.accumulate"),
+            value(&draft, "training.batch_tokens")
+        ),
+        (some("8"), some("2048"))
+    );
+    for none in [
+        "schedule.min_lr",
+        "optimizer.groups",
+        "model.depth",
+        "nothing",
+        "",
+    ] {
         assert_eq!(value(&draft, none), None, "{none}");
     }
 }

@@ -77,7 +77,13 @@ fn write_plan(plan: &Plan) -> io::Result<()> {
     let longest = names.iter().map(String::len).max().unwrap_or(0);
     let total = thousands(plan.tokens());
     let mut out = BufWriter::new(io::stdout().lock());
-    writeln!(out, "{:longest$}  {:>width$}", "trial", "tokens", width = total.len())?;
+    writeln!(
+        out,
+        "{:longest$}  {:>width$}",
+        "trial",
+        "tokens",
+        width = total.len()
+    )?;
     for (name, trial) in names.iter().zip(&plan.trials) {
         writeln!(
             out,
@@ -86,7 +92,12 @@ fn write_plan(plan: &Plan) -> io::Result<()> {
             width = total.len()
         )?;
     }
-    write!(out, "{}: {} trials, {total} tokens", plan.name, thousands(plan.trials.len() as u64))?;
+    write!(
+        out,
+        "{}: {} trials, {total} tokens",
+        plan.name,
+        thousands(plan.trials.len() as u64)
+    )?;
     if plan.skipped > 0 {
         write!(out, "; {} points skipped", thousands(plan.skipped as u64))?;
     }
