@@ -211,7 +211,7 @@ impl Evaluation<'_> {
                 .ok_or_else(|| {
                     let message = format!("{key} has no value in one of the trials");
                     ConfigError::at(&within(self.place, &term.span), message, "this key").help(format!(
-                        "set {key} in [base], or ask first: and, or and not look no further than they must"
+                        "set {key} in [base], or ask first: `and` and `or` look no further than they must"
                     ))
                 })?,
             Kind::Not(operand) => Scalar::Truth(!self.truth(operand)?),

@@ -67,7 +67,7 @@ impl Sequence {
 
     /// Halton's sequence in the first primes, under a random shift modulo 1.
     pub fn halton(seed: u64, dimensions: usize) -> Self {
-        let prime = |n: &u64| (2..*n).all(|divisor| n % divisor != 0);
+        let prime = |n: &u64| (2..*n).all(|divisor| !n.is_multiple_of(divisor));
         let shifts = (0..dimensions as u64).map(|dimension| unit(generator(seed, dimension).next_u64()));
         Self::Halton((2..).filter(prime).zip(shifts).collect())
     }
