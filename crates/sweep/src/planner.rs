@@ -25,6 +25,9 @@ const BLOCKS: usize = 64 * BLOCK;
 /// For each point that is wanted, how many are tried where many are skipped or stand twice.
 const TRIES: u64 = 100;
 
+/// Trials for which room is made at once.
+const MOST_RESERVED: usize = 1 << 18;
+
 /// The trials of a sweep in the making.
 pub(crate) struct Planner<'a> {
     file: &'a SweepFile,
@@ -97,6 +100,7 @@ impl<'a> Planner<'a> {
         point: &(dyn Fn(usize) -> Point<'p> + Sync),
         twice_is_a_mistake: bool,
     ) -> Result<(), ConfigError> {
+        self.reserve(count);
         for start in (0..count).step_by(BLOCKS) {
             let indices = start..count.min(start + BLOCKS);
             for (index, outcome) in indices.clone().zip(self.outcomes(indices, point)) {
@@ -112,6 +116,7 @@ impl<'a> Planner<'a> {
 
     /// Adds the first `points` points of a sequence that are neither skipped nor there already, if there are as many.
     fn draw(&mut self, space: &Space, points: usize, sequence: &Sequence) -> Result<(), ConfigError> {
+        self.reserve(points);
         let last = (points as u64).saturating_mul(TRIES);
         let (mut found, mut next) = (0, 0);
         while found < points && next < last {
@@ -198,6 +203,12 @@ impl<'a> Planner<'a> {
         };
         let indices: Vec<usize> = indices.collect();
         indices.par_chunks(BLOCK).flat_map_iter(block).collect()
+    }
+
+    /// Makes room for the trials of so many points, so that a large plan is not copied as it grows.
+    fn reserve(&mut self, points: usize) {
+        let trials = points.saturating_mul(self.file.seeds.len().max(1));
+        self.trials.reserve(trials.min(MOST_RESERVED));
     }
 
     fn worker(&self) -> Worker {

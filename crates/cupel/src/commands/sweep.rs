@@ -73,8 +73,8 @@ fn command_line() -> Vec<String> {
 
 /// A line for each trial, of which there may be very many, and a last one for all.
 fn write_plan(plan: &Plan) -> io::Result<()> {
-    let names: Vec<String> = plan.trials.iter().map(|trial| trial.id.to_string()).collect();
-    let longest = names.iter().map(String::len).max().unwrap_or(0);
+    let names = plan.trials.iter().map(|trial| trial.id.to_string());
+    let longest = names.clone().map(|name| name.len()).max().unwrap_or(0);
     let total = thousands(plan.tokens());
     let mut out = BufWriter::new(io::stdout().lock());
     writeln!(
@@ -84,7 +84,7 @@ fn write_plan(plan: &Plan) -> io::Result<()> {
         "tokens",
         width = total.len()
     )?;
-    for (name, trial) in names.iter().zip(&plan.trials) {
+    for (name, trial) in names.zip(&plan.trials) {
         writeln!(
             out,
             "{name:longest$}  {:>width$}",
