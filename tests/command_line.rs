@@ -26,6 +26,88 @@ fn the_plan_is_printed_and_nothing_is_run() {
 }
 
 #[test]
+fn every_method_has_a_plan() {
+    let place = Place::new();
+    let axes = "[axes]\nmodel.dropout = [0.0, 0.2]\n";
+    let range =
+        "[axes]\nmodel.dropout = { uniform = [0.0, 0.5] }\nschedule.lr = { log-uniform = [1e-4, 1e-2] }\n";
+    let methods = [
+        (
+            "grid",
+            format!(
+                "skip = \"model.dropout > 0.1 and optimizer.name == 'sgd'\"\n{axes}\
+            optimizer.name = [\"adam\", \"sgd\"]\n[[axes.zip]]\nmodel.heads = [1, 2]\nschedule.lr = [1e-2, 2e-2]\n"
+            ),
+        ),
+        (
+            "list",
+            "[[trials]]\nmodel.dropout = 0.3\n[[trials]]\nschedule.lr = 1e-3\nmodel.width = 32\n".to_owned(),
+        ),
+        (
+            "one-at-a-time",
+            format!("method.name = \"one-at-a-time\"\n{axes}schedule.lr = [1e-3, 1e-2]\n"),
+        ),
+        (
+            "random",
+            format!("method = {{ name = \"random\", points = 4 }}\n{range}"),
+        ),
+        (
+            "sobol",
+            format!("method = {{ name = \"sobol\", points = 4, seed = 1 }}\n{range}"),
+        ),
+        (
+            "halton",
+            format!(
+                "method = {{ name = \"halton\", points = 4 }}\n{range}[derive]\ntraining.batch_size = \"2 * 2\"\n"
+            ),
+        ),
+        (
+            "tpe",
+            format!("method = {{ name = \"tpe\", points = 20, startup = 3 }}\n{range}"),
+        ),
+    ];
+    let mut plans = String::new();
+    for (name, text) in methods {
+        place.write(
+            "sweep.toml",
+            &SWEEP.replace(&format!("seeds = [0, 1]\n\n{axes}"), &text),
+        );
+        let output = place.run(&["sweep", "sweep.toml", "--dry-run"]);
+        plans += &format!("--- {name}\n{}", said(&output));
+    }
+    insta::assert_snapshot!("methods", plans);
+}
+
+#[test]
+fn a_search_goes_on_until_all_its_points_have_run() {
+    let place = Place::new();
+    let search = "method = { name = \"tpe\", points = 5, startup = 2, batch = 2 }\n[axes]\nschedule.lr = { log-uniform = [1e-3, 1e-1] }\n";
+    let text = SWEEP
+        .replace("[axes]\nmodel.dropout = [0.0, 0.2]\n", search)
+        .replace("steps = 400", "steps = 6");
+    place.write("sweep.toml", &text);
+    let output = place.run(&["sweep", "sweep.toml"]);
+    assert!(said(&output).contains("10 trials finished"), "{}", said(&output));
+    let rows = timeless(&place.path("results/four/trials.csv"));
+    assert_eq!(rows.len(), 10);
+    assert!(rows.iter().all(|row| row["status"] == "completed"));
+    // The plan is what has run, and nothing is left to do.
+    let plan = said(&place.run(&["sweep", "sweep.toml", "--dry-run"]));
+    assert!(rows.iter().all(|row| plan.contains(&row["trial"])), "{plan}");
+    let again = said(&place.run(&["sweep", "sweep.toml"]));
+    assert!(again.contains("10 were finished before"), "{again}");
+}
+
+#[test]
+fn the_schemas_are_printed() {
+    for (kind, title) in [("recipe", "Recipe"), ("sweep", "Sweep")] {
+        let output = Place::new().run(&["schema", kind]);
+        let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(schema["title"], title);
+    }
+}
+
+#[test]
 fn mistakes_are_found_before_anything_runs() {
     let mistakes = [
         (
@@ -188,7 +270,7 @@ fn a_sweep_leaves_its_files_and_compare_rebuilds_them() {
 }
 
 #[test]
-fn a_longer_axis_keeps_the_trials_that_are_finished() {
+fn a_longer_axis_keeps_the_trials_that_are_finished_and_a_shorter_one_deletes_none() {
     let place = Place::new();
     let short = SWEEP.replace("steps = 400", "steps = 10");
     place.write("sweep.toml", &short);
@@ -201,6 +283,19 @@ fn a_longer_axis_keeps_the_trials_that_are_finished() {
         said(&output)
     );
     assert_eq!(timeless(&place.path("results/four/trials.csv")).len(), 6);
+
+    place.write("sweep.toml", &short.replace("[0.0, 0.2]", "[0.1]"));
+    let output = place.run(&["sweep", "sweep.toml"]);
+    assert!(
+        said(&output).contains("0 trials finished, 2 were finished before"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(timeless(&place.path("results/four/trials.csv")).len(), 2);
+    let results = fs::read_dir(place.path("results/four/trials"))
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().path().join("result.json").exists());
+    assert_eq!(results.count(), 6);
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub enum Command {
     List(ListArguments),
     /// Show what a recipe means.
     Show(ShowArguments),
+    /// Print the JSON Schema of recipe or sweep files, with which editors complete and check them.
+    Schema(SchemaArguments),
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +85,20 @@ pub struct ListArguments {
 pub enum Catalogue {
     /// Every optimizer, its hyper-parameters and their defaults.
     Optimizers,
+}
+
+#[derive(Debug, Args)]
+pub struct SchemaArguments {
+    /// Of which files.
+    pub of: FileKind,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum FileKind {
+    /// Recipes, such as `cupel train` takes.
+    Recipe,
+    /// Sweeps, such as `cupel sweep` takes.
+    Sweep,
 }
 
 #[derive(Debug, Args)]

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Devices => commands::devices(),
         Command::List(arguments) => Ok(commands::list(arguments.what)),
+        Command::Schema(arguments) => commands::schema(arguments.of),
         Command::Show(arguments) => match arguments.what {
             Show::Schedule(arguments) => commands::show_schedule(&arguments),
         },

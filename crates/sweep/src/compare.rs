@@ -118,7 +118,10 @@ fn plan(files: &ResultsFiles) -> Result<Option<Plan>, CompareError> {
     if !files.sweep().is_file() {
         return Ok(None);
     }
-    Ok(Some(Plan::new(&SweepFile::read(&files.sweep(), &[])?)?))
+    let file = SweepFile::read(&files.sweep(), &[])?;
+    Ok(Some(
+        Plan::of_results(&file, files).map_err(at(&files.trials()))??,
+    ))
 }
 
 fn planned(plan: &Plan, files: &ResultsFiles) -> Result<Vec<Found>, CompareError> {

@@ -3,7 +3,7 @@ use std::{cmp::Ordering, collections::BTreeMap};
 use toml::Value;
 use training::Recipe;
 
-use crate::file::SEED;
+use crate::keys::SEED;
 
 /// The keys of a resolved recipe with their values as TOML writes them, the seed left out.
 pub(crate) type Configuration = BTreeMap<String, String>;

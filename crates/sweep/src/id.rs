@@ -14,7 +14,7 @@ pub struct TrialId {
 
 impl TrialId {
     /// The name of the recipe with that hash, among others that differ in `varied` keys.
-    pub(crate) fn new(hash: String, varied: &[(String, String)]) -> Self {
+    pub(crate) fn new(hash: String, varied: &[(&str, String)]) -> Self {
         let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
         let short = |key: &str| {
             let ambiguous = varied

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::io;
 
 use toml::Value;
 use training::{
@@ -7,23 +7,46 @@ use training::{
 };
 
 use crate::{
-    SweepFile, TrialId,
+    History, Method, ResultsFiles, SweepFile, TrialId,
     configuration::{Configuration, configuration},
-    file::SEED,
+    planner::Planner,
 };
 
-/// Every trial of a sweep, spelt out: a pure function of the sweep file.
+/// Every trial of a sweep, spelt out: a pure function of the sweep file, and where the method learns from its trials, of
+/// what they came to so far.
+///
+/// ```
+/// use std::path::Path;
+/// use sweep::{Plan, SweepFile};
+/// use training::config::Node;
+///
+/// let text = "
+///     name = 'rates'
+///     method = { name = 'sobol', points = 8 }
+///     axes = { schedule.lr = { log-uniform = [1e-4, 1e-2] }, model.dropout = [0.0, 0.1] }
+///     base = { model.preset = 'tiny', schedule.warmup = 10, training = { steps = 50, accumulate = 1 } }
+/// ";
+/// let file = SweepFile::from_node(&Node::parse("sweep.toml", text)?, Path::new("."), &[])?;
+/// let plan = Plan::new(&file)?;
+/// assert_eq!(plan.trials.len(), 8);
+/// assert!(plan.trials.iter().all(|trial| (1e-4..=1e-2).contains(&trial.recipe.schedule.lr)));
+/// # Ok::<(), training::config::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The sweep's name.
     pub name: String,
     /// The sweep file as it stands alone.
     pub toml: String,
-    /// The keys that vary, in the order of writing.
+    /// The keys that vary, in the order of writing; without those that are derived.
     pub axes: Vec<String>,
-    /// The trials: the last axis fastest, and for each point the seeds.
+    /// The trials: point by point in the method's order, and for each point the seeds.
     pub trials: Vec<Trial>,
-    /// The configuration that the others are compared with: the base recipe's where it is in the grid, else the first.
+    /// Points that are no trials because a condition of `skip` holds for them.
+    pub skipped: usize,
+    /// Points that follow once these trials have their results.
+    pub to_come: usize,
+    /// The configuration that the others are compared with: the base recipe's where it is in the plan, else the first.
     pub(crate) base: Configuration,
 }
 
@@ -34,52 +57,51 @@ pub struct Trial {
     pub id: TrialId,
     /// Its resolved recipe.
     pub recipe: Recipe,
-    /// The keys that vary and their values, the seed among them where there are several.
-    pub varied: Vec<(String, String)>,
 }
 
 impl Plan {
-    /// Spells every trial of a sweep out.
+    /// Spells every trial of a sweep out, as far as they are known before any is run.
     ///
     /// # Errors
-    /// Where a point of the grid is no recipe, or two of them are the same.
+    /// Where a point is no recipe, two points of a grid or a list are the same, or `skip` leaves none.
     pub fn new(file: &SweepFile) -> Result<Self, ConfigError> {
-        let mut trials: Vec<Trial> = Vec::new();
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for point in points(file) {
-            let mut node = file.base.clone();
-            for (key, value) in &point {
-                node.set(key, (*value).clone());
-            }
-            let recipe = Recipe::from_node(&node)?;
-            let varied: Vec<(String, String)> = point
-                .iter()
-                .filter(|(key, _)| *key != SEED || file.seeds.len() > 1)
-                .map(|(key, value)| ((*key).to_owned(), display(value)))
-                .collect();
-            let hash = recipe.hash();
-            if let Some(first) = seen.insert(hash.clone(), trials.len()) {
-                return Err(same_hash(&trials[first], &recipe, &point));
-            }
-            // Tables and lists would make long names, and the hash tells trials apart.
-            let scalar = |key: &str| {
-                let value = point.iter().find(|(other, _)| *other == key);
-                value.is_some_and(|(_, value)| matches!(value.kind, NodeKind::Scalar(_)))
-            };
-            let named: Vec<_> = varied.iter().filter(|(key, _)| scalar(key)).cloned().collect();
-            trials.push(Trial {
-                id: TrialId::new(hash, &named),
-                recipe,
-                varied,
-            });
+        Self::ask(file, &History::default())
+    }
+
+    /// Spells every trial of a sweep out, as far as they follow from what is known of them.
+    ///
+    /// The trials for a longer history begin with those for a shorter one, as long as no result changes.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn ask(file: &SweepFile, history: &History) -> Result<Self, ConfigError> {
+        let mut planner = Planner::new(file)?;
+        let mut to_come = 0;
+        for space in &file.spaces {
+            to_come += planner.add(space, history)?;
         }
+        let (trials, skipped) = planner.finish()?;
         Ok(Self {
             name: file.name.clone(),
             toml: file.to_toml(),
             axes: keys(file),
             base: base(file, &trials),
+            skipped,
+            to_come,
             trials,
         })
+    }
+
+    /// The plan of a sweep whose results are in `files`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), in the inner result; and where results cannot be read.
+    pub fn of_results(file: &SweepFile, files: &ResultsFiles) -> io::Result<Result<Self, ConfigError>> {
+        let history = match file.method {
+            Method::Tpe(_) => History::read(files)?,
+            _ => History::default(),
+        };
+        Ok(Self::ask(file, &history))
     }
 
     /// Opens the text of every trial, so that a missing one is found before anything runs, and is tokenized once for all.
@@ -114,74 +136,30 @@ impl Trial {
 /// The keys that vary, in the order of writing.
 fn keys(file: &SweepFile) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
-    for axis in file.grids.iter().flatten() {
-        if !keys.contains(&axis.key) {
-            keys.push(axis.key.clone());
+    for key in file.spaces.iter().flat_map(|space| space.keys()) {
+        if !keys.iter().any(|known| known == key) {
+            keys.push(key.to_owned());
         }
     }
     keys
 }
 
-/// The grids one after the other, in each the last axis fastest, and the seeds faster still.
-fn points(file: &SweepFile) -> Vec<Vec<(&str, &Node)>> {
-    let seeds = (!file.seeds.is_empty()).then_some((SEED, &file.seeds));
-    let mut all = Vec::new();
-    for axes in &file.grids {
-        let mut points = vec![Vec::new()];
-        for (key, values) in axes
-            .iter()
-            .map(|axis| (axis.key.as_str(), &axis.values))
-            .chain(seeds)
-        {
-            let extend = |point: Vec<_>| {
-                values
-                    .iter()
-                    .map(move |value| point.iter().copied().chain([(key, value)]).collect())
-            };
-            points = points.into_iter().flat_map(extend).collect();
-        }
-        all.extend(points);
-    }
-    all
-}
-
-/// The configuration of the base recipe where the grid holds it, else of the first trial.
+/// The configuration of the base recipe where the plan holds it, else of the first trial.
 fn base(file: &SweepFile, trials: &[Trial]) -> Configuration {
-    let of_base = Recipe::from_node(&file.base)
-        .ok()
-        .map(|recipe| configuration(&recipe));
-    let mut all = trials.iter().map(|trial| configuration(&trial.recipe));
-    let first = all.next().unwrap_or_default();
-    match of_base {
-        Some(base) if all.any(|other| other == base) => base,
-        _ => first,
-    }
-}
-
-fn same_hash(first: &Trial, recipe: &Recipe, point: &[(&str, &Node)]) -> ConfigError {
-    let Some((key, value)) = point.last() else {
-        return ConfigError::nowhere("two trials are the same");
-    };
-    if first.recipe != *recipe {
-        return ConfigError::at(
-            &value.place,
-            "two different recipes have the same hash",
-            "the second of them here",
-        )
-        .help(format!(
-            "change any key that does not matter, such as training.log_every, to tell {key} apart"
-        ));
-    }
-    ConfigError::at(
-        &value.place,
-        "two points of the sweep are the same recipe",
-        "the second of them ends here",
-    )
-    .help("remove a value that stands twice, or an axis that another key overrides")
+    let first = trials.first().map(|trial| &trial.recipe);
+    let base = Recipe::from_node(&file.base).ok();
+    let planned = base.as_ref().filter(|base| {
+        let mut base = (*base).clone();
+        trials.iter().any(|trial| {
+            base.training.seed = trial.recipe.training.seed;
+            base == trial.recipe
+        })
+    });
+    planned.or(first).map(configuration).unwrap_or_default()
 }
 
 /// A value as a person writes it.
-fn display(node: &Node) -> String {
+pub(crate) fn display(node: &Node) -> String {
     match &node.kind {
         NodeKind::Scalar(Value::String(text)) => text.clone(),
         _ => node.to_value().to_string(),

@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 use rayon::ThreadPoolBuilder;
-use training::{CurveRow, TrialFiles, TrialResult, records::write_atomically};
+use training::{CurveRow, TrialFiles, TrialResult, config::ConfigError, records::write_atomically};
 
 use crate::{
     CompareError, Comparison, Ending, Machine, Plan, Provenance, ResultsFiles, Trial, compare,
@@ -89,6 +89,10 @@ pub enum SweepError {
     /// The workers.
     #[error("cannot start the workers: {0}")]
     Workers(#[from] rayon::ThreadPoolBuildError),
+    /// The sweep file.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Config(#[from] ConfigError),
     /// The comparison.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -226,7 +230,7 @@ fn write(files: &ResultsFiles, provenance: &Provenance) -> Result<(), SweepError
     write_atomically(&files.provenance(), &json).map_err(&io)
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> SweepError + use<> {
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> SweepError + use<> {
     let path = path.display().to_string();
     move |source| SweepError::Io {
         path: path.clone(),

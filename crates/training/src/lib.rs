@@ -7,6 +7,8 @@ pub mod checkpoint;
 pub mod config;
 mod curve;
 mod device;
+mod draft;
+mod hasher;
 #[cfg(feature = "tch")]
 pub mod libtorch;
 mod precision;
@@ -18,6 +20,8 @@ mod trainer;
 
 pub use curve::read as read_curve;
 pub use device::{DeviceError, DeviceName};
+pub use draft::Draft;
+pub use hasher::RecipeHasher;
 pub use precision::{PrecisionError, check_precision};
 pub use recipe::{Recipe, TrainingConfig};
 pub use records::{CurveRow, Status, TrialFiles, TrialResult, write_atomically};

@@ -9,9 +9,12 @@ use schedulers::{Run, Schedule, ScheduleConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use toml::Value;
 
-use crate::config::{ConfigError, Node, NodeKind, check};
+use crate::{
+    config::{ConfigError, Node, close_tables},
+    draft::Draft,
+    hasher::short,
+};
 
 /// Everything that decides what a trial computes: the same recipe, on the same device, gives the same trial.
 ///
@@ -116,7 +119,8 @@ impl TrainingConfig {
 /// Tokens of a step of the standard recipe, "0.5M".
 const STANDARD_BATCH_TOKENS: u64 = 1 << 19;
 
-static SCHEMA: LazyLock<serde_json::Value> = LazyLock::new(|| schemars::schema_for!(Recipe).to_value());
+static SCHEMA: LazyLock<serde_json::Value> =
+    LazyLock::new(|| close_tables(schemars::schema_for!(Recipe).to_value()));
 
 impl Recipe {
     /// The JSON Schema of recipe files.
@@ -141,16 +145,11 @@ impl Recipe {
     /// # Errors
     /// An unknown key, a wrong type, an impossible value, or keys that contradict each other, at its place.
     pub fn from_node(node: &Node) -> Result<Self, ConfigError> {
-        let node = with_default_names(node);
-        check(&node, "", Self::schema())?;
-        let recipe: Self = node
-            .to_value()
-            .try_into()
-            .map_err(|error: toml::de::Error| ConfigError::nowhere(error.message().to_owned()))?;
-        recipe.resolve(&node)
+        Draft::new(node.clone())?.resolve()
     }
 
-    fn resolve(mut self, node: &Node) -> Result<Self, ConfigError> {
+    /// The recipe with every derived key computed; errors show the places of `node`.
+    pub(crate) fn resolve(mut self, node: &Node) -> Result<Self, ConfigError> {
         let fault = |key: &str, message: String, cure: String| fault(node, key, message, cure);
         self.data.validate().map_err(|e| {
             fault(
@@ -189,7 +188,7 @@ impl Recipe {
         Ok(self)
     }
 
-    fn micro_steps_from_batch_tokens(&self, node: &Node) -> Result<u64, ConfigError> {
+    pub(crate) fn micro_steps_from_batch_tokens(&self, node: &Node) -> Result<u64, ConfigError> {
         let TrainingConfig {
             batch_size,
             accumulate,
@@ -284,29 +283,8 @@ impl Recipe {
     ///
     /// `sha256sum recipe.toml` in a trial's directory gives the same.
     pub fn hash(&self) -> String {
-        let digest = Sha256::digest(self.to_toml());
-        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        short(&Sha256::digest(self.to_toml()))
     }
-}
-
-/// Writes the default `name` into the tables that have variants and name none.
-fn with_default_names(node: &Node) -> Node {
-    let mut named = node.clone();
-    let defaults = Value::try_from(Recipe::default()).unwrap_or(Value::Boolean(false));
-    for (table, value) in node.entries() {
-        if let (NodeKind::Table(_), None, Some(Value::String(name))) = (
-            &value.kind,
-            value.get("name"),
-            defaults.get(table).and_then(|table| table.get("name")),
-        ) {
-            let name = Node {
-                kind: NodeKind::Scalar(Value::String(name.clone())),
-                ..value.clone()
-            };
-            named.set(&format!("{table}.name"), name);
-        }
-    }
-    named
 }
 
 /// An error of the value at `key`, at the nearest place that was written: the key, its table, or the start of the file.

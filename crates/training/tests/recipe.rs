@@ -7,7 +7,7 @@
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
 use training::{
-    Recipe,
+    Draft, Recipe, RecipeHasher,
     config::{ConfigError, Node},
 };
 
@@ -71,10 +71,13 @@ fn every_optimizer_schedule_and_loss_is_a_recipe_and_resolves_to_itself() {
         "label_smoothing = 0.1, z_loss = 1e-4, chunk = 100",
     ]
     .map(|loss| format!("schedule.warmup = 0\nloss = {{ {loss} }}"));
+    let mut hasher = RecipeHasher::default();
     for text in optimizers.chain(schedules).chain(losses) {
         let first = recipe(&format!("{start}{text}")).unwrap_or_else(|e| panic!("{text}: {}", report(&e)));
         let again = recipe(&first.to_toml()).unwrap();
         assert_eq!(first, again, "{text}");
+        // From recipe to recipe, whichever tables differ.
+        assert_eq!(hasher.hash(&first), first.hash(), "{text}");
         assert!(first.schedule().unwrap().lr(99) > 0.0, "{text}");
     }
 }
@@ -168,7 +171,64 @@ fn an_assignment_is_laid_over_the_file_and_errors_point_at_it() {
     );
 }
 
+#[test]
+fn a_draft_has_the_values_that_were_set_or_are_defaults() {
+    let node = Node::parse(
+        "recipe.toml",
+        "model = { preset = 'tiny', heads = 1 }\ntraining = { steps = 10, batch_tokens = 2048 }",
+    );
+    let mut draft = Draft::new(node.unwrap()).unwrap();
+    let value = |draft: &Draft, key: &str| draft.value(key).map(|value| value.to_string());
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(value(&draft, "model.heads"), some("1"));
+    assert_eq!(value(&draft, "model.width"), some("64"));
+    assert_eq!(value(&draft, "model.preset"), some("\"tiny\""));
+    assert_eq!(value(&draft, "optimizer.name"), some("\"adamw\""));
+    assert_eq!(value(&draft, "training.accumulate"), some("4"));
+    let set = Node::parse_assignment("training.batch_size=4").unwrap();
+    draft
+        .set(set.leaves().iter().map(|(key, value)| (key.as_str(), *value)))
+        .unwrap();
+    assert_eq!(
+        (
+            value(&draft, "training.accumulate"),
+            value(&draft, "training.batch_tokens")
+        ),
+        (some("8"), some("2048"))
+    );
+    for none in [
+        "schedule.min_lr",
+        "optimizer.groups",
+        "model.depth",
+        "nothing",
+        "",
+    ] {
+        assert_eq!(value(&draft, none), None, "{none}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_draft_that_is_changed_is_the_draft_of_the_changed_file(
+        changes in prop::collection::vec((prop::sample::select(vec![
+            "model.dropout", "schedule.lr", "training.batch_size", "optimizer.weight_decay", "loss.z_loss", "model.heads",
+        ]), 1..9u32), 0..12),
+    ) {
+        let mut node = Node::parse("recipe.toml", "model.preset = 'tiny'\nschedule.warmup = 1\ntraining.accumulate = 1").unwrap();
+        let mut draft = Draft::new(node.clone()).unwrap();
+        for (key, number) in changes {
+            let whole = key == "training.batch_size" || key == "model.heads";
+            let value = if whole { number.to_string() } else { format!("{}", f64::from(number) / 10.0) };
+            let change = Node::parse_assignment(&format!("{key}={value}")).unwrap();
+            node.merge(&change);
+            draft.set(change.leaves().iter().map(|(key, value)| (key.as_str(), *value))).unwrap();
+            match (draft.resolve(), Recipe::from_node(&node)) {
+                (Ok(draft), Ok(file)) => prop_assert_eq!(draft, file),
+                (draft, file) => prop_assert_eq!(draft.is_err(), file.is_err()),
+            }
+        }
+    }
+
     #[test]
     fn different_recipes_have_different_hashes_and_equal_ones_the_same(
         a in (0..4u64, 1..4usize, 0..3u32), b in (0..4u64, 1..4usize, 0..3u32), order: bool,

@@ -1,7 +1,14 @@
-use std::{env, iter, path::Path, process::ExitCode, sync::atomic::AtomicBool};
+use std::{
+    env,
+    io::{self, BufWriter, Write},
+    iter,
+    path::Path,
+    process::ExitCode,
+    sync::atomic::AtomicBool,
+};
 
 use miette::{Context, IntoDiagnostic};
-use sweep::{Machine, Plan, ResultsFiles, RunOptions, Summary, SweepFile, run};
+use sweep::{Machine, Plan, ResultsFiles, RunOptions, Summary, SweepFile, run_sweep};
 
 use super::{
     devices::{gpu_names, libtorch_version},
@@ -10,15 +17,25 @@ use super::{
 use crate::{
     arguments::{SweepArguments, assignments},
     progress::Progress,
-    table::{comparison, table, thousands},
+    table::{comparison, thousands},
 };
 
 pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::Result<ExitCode> {
     let file = SweepFile::read(&arguments.sweep, &assignments(&arguments.set)?)?;
-    let plan = Plan::new(&file)?;
+    let out = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("results").join(&file.name));
+    let files = ResultsFiles::new(out);
+    let plan = Plan::of_results(&file, &files)
+        .into_diagnostic()
+        .wrap_err_with(|| format!("cannot read the results in {}", files.directory().display()))??;
     if arguments.dry_run {
-        print_plan(&plan);
-        return Ok(ExitCode::SUCCESS);
+        return match write_plan(&plan) {
+            // A reader such as `head` may have seen enough.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).into_diagnostic(),
+            _ => Ok(ExitCode::SUCCESS),
+        };
     }
     // A missing device or text is found before anything is written.
     arguments.device.open()?;
@@ -26,10 +43,6 @@ pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::R
     stop_on_signals(stop)?;
 
     let machine = Machine::this(gpu_names());
-    let out = arguments
-        .out
-        .clone()
-        .unwrap_or_else(|| Path::new("results").join(&plan.name));
     let options = RunOptions {
         program: env::current_exe()
             .into_diagnostic()
@@ -40,9 +53,8 @@ pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::R
         libtorch: libtorch_version(),
         command: command_line(),
     };
-    let files = ResultsFiles::new(out);
     let progress = Progress::new();
-    let summary = run(&plan, &files, &options, &progress, stop)?;
+    let summary = run_sweep(&file, plan, &files, &options, &progress, stop)?;
     progress.finish();
     print_summary(&summary, &files);
     Ok(match (summary.failed, summary.stopped) {
@@ -59,19 +71,45 @@ fn command_line() -> Vec<String> {
         .collect()
 }
 
-fn print_plan(plan: &Plan) {
-    let rows: Vec<[String; 2]> = plan
-        .trials
-        .iter()
-        .map(|trial| [trial.id.to_string(), thousands(trial.tokens())])
-        .collect();
-    println!("{}", table(&["trial", "tokens"], &rows));
-    println!(
-        "{}: {} trials, {} tokens",
+/// A line for each trial, of which there may be very many, and a last one for all.
+fn write_plan(plan: &Plan) -> io::Result<()> {
+    let names = plan.trials.iter().map(|trial| trial.id.to_string());
+    let longest = names.clone().map(|name| name.len()).max().unwrap_or(0);
+    let total = thousands(plan.tokens());
+    let mut out = BufWriter::new(io::stdout().lock());
+    writeln!(
+        out,
+        "{:longest$}  {:>width$}",
+        "trial",
+        "tokens",
+        width = total.len()
+    )?;
+    for (name, trial) in names.zip(&plan.trials) {
+        writeln!(
+            out,
+            "{name:longest$}  {:>width$}",
+            thousands(trial.tokens()),
+            width = total.len()
+        )?;
+    }
+    write!(
+        out,
+        "{}: {} trials, {total} tokens",
         plan.name,
-        plan.trials.len(),
-        thousands(plan.tokens())
-    );
+        thousands(plan.trials.len() as u64)
+    )?;
+    if plan.skipped > 0 {
+        write!(out, "; {} points skipped", thousands(plan.skipped as u64))?;
+    }
+    if plan.to_come > 0 {
+        write!(
+            out,
+            "; {} points more, which these trials' losses decide",
+            thousands(plan.to_come as u64)
+        )?;
+    }
+    writeln!(out)?;
+    out.flush()
 }
 
 fn print_summary(summary: &Summary, files: &ResultsFiles) {

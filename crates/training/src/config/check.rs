@@ -20,6 +20,20 @@ pub fn check(node: &Node, path: &str, schema: &Json) -> Result<(), ConfigError> 
     .check(node, path, schema)
 }
 
+/// Checks the entry `name` of a table, and no other, against the table's schema.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_entry(table: &Node, name: &str, schema: &Json) -> Result<(), ConfigError> {
+    let checker = Checker {
+        definitions: schema.get("$defs"),
+    };
+    let entry = table.entries().iter().find(|(other, _)| other == name);
+    entry.map_or(Ok(()), |(name, child)| {
+        checker.check_child(name, child, "", &properties(schema))
+    })
+}
+
 struct Checker<'a> {
     definitions: Option<&'a Json>,
 }
@@ -61,18 +75,27 @@ impl<'a> Checker<'a> {
         if let Some(variants) = schema.get("oneOf").and_then(Json::as_array) {
             properties.extend(self.variant(node, path, variants)?);
         }
-        for (name, child) in entries {
-            let key = if path.is_empty() {
-                name.clone()
-            } else {
-                format!("{path}.{name}")
-            };
-            match properties.iter().find(|(known, _)| *known == name) {
-                Some((_, schema)) => self.check(child, &key, schema)?,
-                None => return Err(unknown_key(child, name, path, &properties)),
-            }
+        entries
+            .iter()
+            .try_for_each(|(name, child)| self.check_child(name, child, path, &properties))
+    }
+
+    fn check_child(
+        &self,
+        name: &str,
+        child: &Node,
+        path: &str,
+        properties: &[(&'a String, &'a Json)],
+    ) -> Result<(), ConfigError> {
+        let key = if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        };
+        match properties.iter().find(|(known, _)| *known == name) {
+            Some((_, schema)) => self.check(child, &key, schema),
+            None => Err(unknown_key(child, name, path, properties)),
         }
-        Ok(())
     }
 
     /// The properties of the variant that the table's `name` chooses.
@@ -227,7 +250,7 @@ fn unknown_key(node: &Node, name: &str, path: &str, properties: &[(&String, &Jso
 }
 
 /// The nearest of the `known` names, if one is near enough to be a slip.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let similarity = |candidate: &str| strsim::jaro_winkler(name, candidate);
     let best = known
         .iter()

@@ -7,7 +7,9 @@
 mod check;
 mod error;
 mod node;
+mod schema;
 
-pub use check::check;
+pub use check::{check, check_entry, nearest};
 pub use error::ConfigError;
 pub use node::{Node, NodeKind, Place};
+pub use schema::{close_tables, table_keys};

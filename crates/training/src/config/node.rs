@@ -231,6 +231,14 @@ impl Node {
         }
     }
 
+    /// Whether the values are equal, wherever they were written.
+    pub fn is_equal(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (NodeKind::Scalar(a), NodeKind::Scalar(b)) => a == b,
+            _ => self.to_value() == other.to_value(),
+        }
+    }
+
     /// The value alone.
     pub fn to_value(&self) -> Value {
         match &self.kind {
