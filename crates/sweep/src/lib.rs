@@ -13,6 +13,7 @@ mod provenance;
 mod records;
 mod results;
 mod run;
+pub mod statistics;
 
 pub use compare::{CompareError, Comparison, compare};
 pub use file::SweepFile;
