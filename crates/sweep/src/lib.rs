@@ -3,9 +3,15 @@
 //! [`SweepFile`] reads the file, [`Plan`] spells every trial out, [`run()`] runs those that have no result yet, and
 //! [`compare()`] rebuilds the CSVs from what the trials left on disk.
 
+mod algoperf;
 mod compare;
 mod configuration;
+mod curves;
+mod diff;
+mod effects;
 mod file;
+mod found;
+mod groups;
 mod id;
 mod plan;
 mod process;
@@ -14,13 +20,19 @@ mod records;
 mod results;
 mod run;
 pub mod statistics;
+mod table;
+mod target;
 
+pub use algoperf::{Algoperf, algoperf};
 pub use compare::{CompareError, Comparison, compare};
+pub use diff::{Diff, DiffRow, Test, Verdict, diff};
 pub use file::SweepFile;
 pub use id::TrialId;
 pub use plan::{Plan, Trial};
 pub use process::Ending;
 pub use provenance::{Machine, Provenance};
-pub use records::{ComparisonRow, Failure, TrialRow, TrialStatus};
+pub use records::{ComparisonRow, EffectRow, Failure, TargetRow, TrialRow, TrialStatus};
 pub use results::ResultsFiles;
 pub use run::{Observer, RunOptions, Summary, SweepError, run};
+pub use table::Table;
+pub use target::{ToTarget, to_target};

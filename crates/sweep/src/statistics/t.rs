@@ -52,8 +52,8 @@ pub fn welch(a: &[f64], b: &[f64]) -> Option<TTest> {
 }
 
 fn test(difference: f64, se: f64, degrees_of_freedom: f64) -> Option<TTest> {
-    // Also false for NaN, which zero variances lead to.
-    if !(se > 0.0) || !se.is_finite() {
+    // Not a number where neither of two samples varies.
+    if se.is_nan() || se <= 0.0 {
         return None;
     }
     let student = StudentsT::new(0.0, 1.0, degrees_of_freedom).ok()?;
