@@ -52,7 +52,7 @@ impl Results {
         }
         candidates.sort();
         let trials: Result<Vec<Option<Found>>, CompareError> =
-            candidates.par_iter().map(|path| unplanned(path)).collect();
+            candidates.par_iter().map(unplanned).collect();
         let trials = trials?.into_iter().flatten().collect();
         Self::of(ResultsFiles::new(directory), None, trials)
     }
