@@ -19,6 +19,8 @@ pub enum Command {
     Sweep(SweepArguments),
     /// Rebuild the CSVs of results directories from their trials, and print the table.
     Compare(CompareArguments),
+    /// Compare the same sweep in two results directories, of two commits, machines or backends: what moved beyond the noise.
+    Diff(DiffArguments),
     /// Check which devices this build and this machine have, and what is missing.
     Devices,
     /// List what recipes can name.
@@ -73,6 +75,39 @@ pub struct CompareArguments {
     /// The column to sort the table by.
     #[arg(long, value_name = "COLUMN", default_value = "rank")]
     pub sort: String,
+    /// A validation loss: print, and write as target.csv, the steps, tokens and seconds that each configuration took to it.
+    #[arg(long, value_name = "LOSS")]
+    pub target: Vec<f64>,
+    /// Score the configurations over the directories, each a workload with a --target of its own, or one for all.
+    #[arg(long, value_enum, requires = "target")]
+    pub protocol: Option<Protocol>,
+    /// Where a protocol's CSVs go.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "results/algoperf",
+        requires = "protocol"
+    )]
+    pub out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Protocol {
+    /// Time to the target, and performance profiles over the workloads, as AlgoPerf scores submissions.
+    Algoperf,
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArguments {
+    /// A results directory.
+    #[arg(value_name = "DIR_A")]
+    pub a: PathBuf,
+    /// Another one.
+    #[arg(value_name = "DIR_B")]
+    pub b: PathBuf,
+    /// The directory of diff.csv [default: results/diff- and the names of both].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -76,10 +76,79 @@ pub struct ComparisonRow {
     pub val_loss: Option<f64>,
     /// Its standard deviation over seeds, with n - 1; empty for one seed.
     pub val_loss_sd: Option<f64>,
+    /// The standard error of the mean, `val_loss_sd / sqrt(n)`.
+    pub val_loss_se: Option<f64>,
+    /// The lower end of the mean's 95% interval: [`t_interval`](crate::statistics::t_interval).
+    pub val_loss_low: Option<f64>,
+    /// Its upper end.
+    pub val_loss_high: Option<f64>,
+    /// The lower end of the mean's 95% interval by the studentised bootstrap, from five seeds on:
+    /// [`bootstrap_interval`](crate::statistics::bootstrap_interval).
+    pub bootstrap_low: Option<f64>,
+    /// Its upper end.
+    pub bootstrap_high: Option<f64>,
     /// `exp` of the mean loss.
     pub perplexity: Option<f64>,
-    /// The mean's distance from the base configuration's on the same device.
+    /// The mean difference from the baseline on the same device, over the seeds that both have completed.
     pub difference: Option<f64>,
+    /// The standard deviation over seeds of this configuration and the baseline, pooled.
+    pub noise_floor: Option<f64>,
+    /// The seeds that the difference is over; 0 for the baseline itself.
+    pub pairs: usize,
+    /// The lower end of the difference's 95% interval, of t.
+    pub difference_low: Option<f64>,
+    /// Its upper end.
+    pub difference_high: Option<f64>,
+    /// Of the paired t-test of the difference, two-sided; empty for fewer than two pairs, and where all pairs differ alike.
+    pub p_value: Option<f64>,
+    /// `p_value` after Holm's correction over all tests of the table.
+    pub p_holm: Option<f64>,
+    /// Of Wilcoxon's signed-rank test, exact, from six pairs on.
+    pub p_wilcoxon: Option<f64>,
     /// By the mean, from 1; a configuration in which a trial diverged comes behind all in which none did.
     pub rank: usize,
+}
+
+/// A row of `effects.csv`: what a level of a key, or a combination of levels of two, adds to the validation loss, and how much of
+/// the variance over all trials the key, or the two of them, explains.
+///
+/// The analysis of variance takes the trials' losses apart into the effects of the keys, of each two of them together, of more of
+/// them, of the seed (all configurations have the same), and noise: what seeds and keys do together. The shares add up to 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EffectRow {
+    /// A key; two with ` × ` between them; `three or more keys`; `training.seed`; or `noise`.
+    pub effect: String,
+    /// The level, or the two; empty where the effect is of no single keys.
+    pub level: String,
+    /// The mean loss over all trials with this level: the marginal mean.
+    pub mean: Option<f64>,
+    /// What the level adds to the mean of all trials; of two levels, what both add beyond what each adds.
+    pub deviation: Option<f64>,
+    /// Of the effect.
+    pub degrees_of_freedom: usize,
+    /// The effect's share of the variance over all trials.
+    pub share: f64,
+    /// The effect's mean square over that of noise; empty for a single seed.
+    pub f: Option<f64>,
+    /// How often an `f` as large comes of noise alone.
+    pub p_value: Option<f64>,
+}
+
+/// A row of `target.csv` behind the varied keys: what a configuration spent to reach a target loss.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TargetRow {
+    /// The device.
+    pub device: Option<String>,
+    /// The loss to reach, nats per token.
+    pub target: f64,
+    /// Completed and diverged trials.
+    pub trials: usize,
+    /// Those of them that evaluated to the target, or below it.
+    pub reached: usize,
+    /// The median over trials of the updates made by then, the others counted as infinite; empty where half of them are.
+    pub steps_to_target: Option<f64>,
+    /// The median of the tokens learnt from by then.
+    pub tokens_to_target: Option<f64>,
+    /// The median of the seconds of training by then, from the curve's `tokens_per_second`; evaluations are not counted.
+    pub seconds_to_target: Option<f64>,
 }

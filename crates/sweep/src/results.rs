@@ -50,6 +50,16 @@ impl ResultsFiles {
         self.directory.join("comparison.csv")
     }
 
+    /// What each key does: one row a level.
+    pub fn effects_csv(&self) -> PathBuf {
+        self.directory.join("effects.csv")
+    }
+
+    /// What each configuration spent to reach a target loss.
+    pub fn target_csv(&self) -> PathBuf {
+        self.directory.join("target.csv")
+    }
+
     /// What ran, where, and on what.
     pub fn provenance(&self) -> PathBuf {
         self.directory.join("provenance.json")

@@ -70,6 +70,12 @@ pub enum Error {
     #[error("PyTorch cannot be installed in {}: {cause}\n  help: check the network (PIP_INDEX_URL names a mirror), then run this again: it starts afresh", path.display())]
     Install { path: PathBuf, cause: Box<Error> },
 
+    /// pip failed.
+    #[error(
+        "SciPy, which the fixtures of the statistics take, cannot be installed: {cause}\n  help: check the network (PIP_INDEX_URL names a mirror), then run this again"
+    )]
+    InstallScipy { cause: Box<Error> },
+
     /// The LibTorch that was found is an archive, and the oracle is PyTorch.
     #[error(
         "LIBTORCH names a LibTorch without Python, and the fixtures take PyTorch\n  help: unset LIBTORCH"
@@ -86,7 +92,7 @@ pub enum Error {
 
     /// PyTorch computes something else than is committed.
     #[error(
-        "fixtures that are not what PyTorch computes: {files}\n  help: run `cargo xtask oracle` and look at the diff"
+        "fixtures that are not what their scripts compute: {files}\n  help: run `cargo xtask oracle` and look at the diff"
     )]
     Fixtures { files: usize },
 

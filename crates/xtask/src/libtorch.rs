@@ -11,6 +11,7 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use crate::error::Error;
 pub use environment::Environment;
 use python::Python;
+pub use venv::cache_directory;
 
 /// The version that tch, and so Burn's LibTorch backend, accepts.
 const TORCH_VERSION: &str = "2.9.0";

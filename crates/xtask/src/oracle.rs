@@ -1,6 +1,8 @@
-//! `cargo xtask oracle`: the fixtures that hold what PyTorch computes.
+//! `cargo xtask oracle`: the fixtures that hold what PyTorch and SciPy compute.
 //!
-//! The tests read them, and so compare with PyTorch where there is no Python.
+//! The tests read them, and so compare with both where there is no Python.
+
+mod scipy;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,21 +31,31 @@ struct Generator<P> {
     script: P,
     /// All files in here are the script's.
     fixtures: P,
+    /// Whether it takes SciPy.
+    scipy: bool,
 }
 
 /// Relative to the workspace.
-const GENERATORS: [Generator<&str>; 3] = [
+const GENERATORS: [Generator<&str>; 4] = [
     Generator {
         script: "crates/xtask/oracle/optimizers.py",
         fixtures: "crates/optimizers/tests/fixtures/pytorch",
+        scipy: false,
     },
     Generator {
         script: "crates/xtask/oracle/schedules.py",
         fixtures: "crates/schedulers/tests/fixtures/pytorch",
+        scipy: false,
     },
     Generator {
         script: "crates/xtask/oracle/losses.py",
         fixtures: "crates/losses/tests/fixtures/pytorch",
+        scipy: false,
+    },
+    Generator {
+        script: "crates/xtask/oracle/comparison.py",
+        fixtures: "crates/sweep/tests/fixtures/scipy",
+        scipy: true,
     },
 ];
 
@@ -54,7 +66,7 @@ pub fn regenerate(python: &Path) -> Result<(), Error> {
         .try_for_each(|generator| generator.regenerate(python))
 }
 
-/// Fails where a fixture is not what PyTorch computes, and says where.
+/// Fails where a fixture is not what its script computes, and says where.
 pub fn check(python: &Path) -> Result<(), Error> {
     let mut files = 0;
     for generator in generators()? {
@@ -82,6 +94,7 @@ fn generators() -> Result<Vec<Generator<PathBuf>>, Error> {
     let absolute = |generator: Generator<&str>| Generator {
         script: root.join(generator.script),
         fixtures: root.join(generator.fixtures),
+        scipy: generator.scipy,
     };
     Ok(GENERATORS.map(absolute).into())
 }
@@ -94,7 +107,7 @@ impl Generator<PathBuf> {
         // Next to the fixtures, from where files can be renamed into place.
         let parent = fixtures.parent().unwrap_or(fixtures);
         let fresh = tempfile::Builder::new()
-            .prefix("pytorch-")
+            .prefix("fixtures-")
             .suffix(".tmp")
             .tempdir_in(parent)
             .map_err(Error::file("write to", parent))?;
@@ -119,7 +132,16 @@ impl Generator<PathBuf> {
 
     /// Has the script write into an empty directory, and says which files it wrote.
     fn run(&self, python: &Path, directory: &Path) -> Result<BTreeSet<String>, Error> {
-        process::run(Command::new(python).arg(&self.script).arg(directory))?;
+        let mut command = Command::new(python);
+        if let Some(scipy) = self
+            .scipy
+            .then(|| scipy::directory(python))
+            .transpose()?
+            .flatten()
+        {
+            command.env("PYTHONPATH", scipy::python_path(&scipy));
+        }
+        process::run(command.arg(&self.script).arg(directory))?;
         let written = file_names(directory)?;
         if written.is_empty() {
             return Err(Error::NoFixtures {
@@ -168,7 +190,10 @@ impl fmt::Display for Difference {
                 pointer,
                 committed,
                 fresh,
-            } => write!(f, "#{pointer}: {committed} is committed, PyTorch gives {fresh}"),
+            } => write!(
+                f,
+                "#{pointer}: {committed} is committed, its script gives {fresh}"
+            ),
         }
     }
 }
@@ -300,11 +325,11 @@ mod tests {
     fn a_changed_number_is_shown_with_its_pointer() {
         assert_eq!(
             after_setting("/cases/0/norm", json!(2.5001)),
-            ["#/cases/0/norm: 2.5 is committed, PyTorch gives 2.5001"]
+            ["#/cases/0/norm: 2.5 is committed, its script gives 2.5001"]
         );
         assert_eq!(
             after_setting("/cases/0/expected/a~1b/1", json!(3e-9)),
-            ["#/cases/0/expected/a~1b/1: 1e-9 is committed, PyTorch gives 3e-9"]
+            ["#/cases/0/expected/a~1b/1: 1e-9 is committed, its script gives 3e-9"]
         );
     }
 
@@ -333,7 +358,7 @@ mod tests {
     fn another_version_is_a_difference() {
         assert_eq!(
             after_setting("/torch", json!("2.9.1")),
-            [r##"#/torch: "2.9.0" is committed, PyTorch gives "2.9.1""##]
+            [r##"#/torch: "2.9.0" is committed, its script gives "2.9.1""##]
         );
     }
 
@@ -341,13 +366,13 @@ mod tests {
     fn another_structure_is_a_difference() {
         assert_eq!(
             after_setting("/cases/0/shape", json!([2])),
-            ["#/cases/0/shape: an array of 2 is committed, PyTorch gives an array of 1"]
+            ["#/cases/0/shape: an array of 2 is committed, its script gives an array of 1"]
         );
         assert_eq!(
             after_setting("/cases/0/expected", json!({"c": 1})),
             [
-                "#/cases/0/expected/a~1b: a value is committed, PyTorch gives nothing",
-                "#/cases/0/expected/c: nothing is committed, PyTorch gives a value",
+                "#/cases/0/expected/a~1b: a value is committed, its script gives nothing",
+                "#/cases/0/expected/c: nothing is committed, its script gives a value",
             ]
         );
         assert_eq!(
@@ -382,6 +407,7 @@ mod tests {
         let generator = Generator {
             script: root.join("script"),
             fixtures: root.join("tests/fixtures/pytorch"),
+            scipy: false,
         };
         fs::write(&generator.script, script).unwrap();
         generator

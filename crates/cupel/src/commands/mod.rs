@@ -1,5 +1,6 @@
 mod compare;
 mod devices;
+mod diff;
 mod list;
 mod schema;
 mod show;
@@ -8,6 +9,7 @@ mod train;
 
 pub use compare::compare;
 pub use devices::devices;
+pub use diff::diff;
 pub use list::list;
 pub use schema::schema;
 pub use show::show_schedule;

@@ -132,7 +132,7 @@ fn print_summary(summary: &Summary, files: &ResultsFiles) {
     }
     println!("{}", parts.join(", "));
     println!(
-        "trials.csv, curves.csv and comparison.csv are in {}",
+        "trials.csv, curves.csv, comparison.csv and effects.csv are in {}",
         files.directory().display()
     );
     if *stopped {

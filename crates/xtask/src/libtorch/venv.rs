@@ -41,7 +41,8 @@ pub fn provision() -> Result<Installation, Error> {
     make(&venv, &lock)
 }
 
-fn cache_directory() -> Result<PathBuf, Error> {
+/// Where what is provisioned is kept: CUPEL_CACHE, or `cupel` in the user's cache directory.
+pub fn cache_directory() -> Result<PathBuf, Error> {
     let in_users_cache = || Some(dirs::cache_dir()?.join("cupel"));
     let directory = variable("CUPEL_CACHE")
         .or_else(in_users_cache)
