@@ -206,6 +206,15 @@ impl ModelConfig {
         Ok(())
     }
 
+    /// Floating-point operations of a token's forward and backward pass: `6 N + 12 layers width context`, where N does not
+    /// count the position embedding, as nanoGPT and PaLM (arXiv 2204.02311, appendix B) count them.
+    ///
+    /// Attention counts as if it were not causal; nothing is counted for anything but matrix products.
+    pub fn flops_per_token(&self, vocabulary: usize) -> f64 {
+        let parameters = self.parameters(vocabulary) - self.context * self.width;
+        (6 * parameters + 12 * self.layers * self.width * self.context) as f64
+    }
+
     /// The number of parameters with a vocabulary of `vocabulary` tokens; the tied head counts once.
     pub fn parameters(&self, vocabulary: usize) -> usize {
         let Self {

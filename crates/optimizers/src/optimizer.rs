@@ -356,10 +356,12 @@ fn mapped<const D: usize, T>(
     map: impl FnOnce(Tensor<D>) -> (Tensor<D>, T),
 ) -> (Param<Tensor<D>>, T) {
     let (id, parameter, mapper) = param.consume();
-    let trained = parameter.is_autodiff();
+    let checkpointing = parameter.gradient_checkpointing_strategy();
     let (mut parameter, rest) = map(parameter.without_autodiff());
-    if trained {
-        parameter = Tensor::from_inner(parameter).require_grad();
+    if let Some(strategy) = checkpointing {
+        parameter = Tensor::from_inner(parameter)
+            .with_gradient_checkpointing_strategy(strategy)
+            .require_grad();
     }
     (Param::from_mapped_value(id, parameter, mapper), rest)
 }

@@ -15,6 +15,7 @@ mod precision;
 mod recipe;
 pub mod records;
 mod run;
+mod speed;
 pub mod tensors;
 mod trainer;
 
@@ -26,6 +27,7 @@ pub use precision::{PrecisionError, check_precision};
 pub use recipe::{Recipe, TrainingConfig};
 pub use records::{CurveRow, Status, TrialFiles, TrialResult, write_atomically};
 pub use run::{Outcome, RunError, run};
+pub use speed::{Speed, measure_peak};
 pub use trainer::{Step, Trainer, TrainerError};
 
 /// Cupel's version and the commit that it was built from, such as `0.1.0 (3f2a91c07b1d)`.

@@ -72,7 +72,7 @@ pub struct TrainingConfig {
     /// Steps between two evaluations; one more follows the last step.
     #[schemars(range(min = 1))]
     pub eval_every: u64,
-    /// Validation tokens of an evaluation, always the same ones.
+    /// Validation tokens of an evaluation, always the same ones; the whole validation text where it has no more.
     #[schemars(range(min = 1))]
     pub eval_tokens: u64,
     /// Steps between two checkpoints; one more follows the last step.
@@ -85,6 +85,9 @@ pub struct TrainingConfig {
     pub kernels: Kernels,
     /// What the operands of matrix products are rounded to.
     pub precision: Precision,
+    /// Whether outputs that are cheap to compute are dropped, and computed again in the backward pass: the same losses in
+    /// less memory.
+    pub gradient_checkpointing: bool,
 }
 
 impl Default for TrainingConfig {
@@ -102,6 +105,7 @@ impl Default for TrainingConfig {
             keep_last: 1,
             kernels: Kernels::default(),
             precision: Precision::default(),
+            gradient_checkpointing: false,
         }
     }
 }

@@ -89,6 +89,31 @@ pub struct CurveRow {
     pub grad_norm: Option<f64>,
     /// Training speed since the last row, evaluations and checkpoints not counted; empty where no step was made.
     pub tokens_per_second: Option<f64>,
+    /// The median of the seconds of a step since the last row.
+    pub step_seconds_p50: Option<f64>,
+    /// Nine of ten of those steps took no longer.
+    pub step_seconds_p90: Option<f64>,
+    /// 99 of 100 of those steps took no longer.
+    pub step_seconds_p99: Option<f64>,
+    /// Model FLOP/s utilisation since the last row: the share of `peak_flops`.
+    pub mfu: Option<f64>,
+    /// Bytes of the process' memory when it had most, so far; a GPU's memory is not in it.
+    pub peak_memory: Option<u64>,
+}
+
+impl CurveRow {
+    /// The row without what a clock and the system measured: what another run of the same recipe gives again, bit for bit.
+    pub fn reproducible(self) -> Self {
+        Self {
+            tokens_per_second: None,
+            step_seconds_p50: None,
+            step_seconds_p90: None,
+            step_seconds_p99: None,
+            mfu: None,
+            peak_memory: None,
+            ..self
+        }
+    }
 }
 
 /// `result.json`: how a trial ended and what it reached. Losses are in nats per token.
@@ -122,6 +147,18 @@ pub struct TrialResult {
     pub seconds: f64,
     /// `tokens / seconds`.
     pub tokens_per_second: f64,
+    /// The median of the seconds of a step, over the last run of the trial.
+    pub step_seconds_p50: Option<f64>,
+    /// Nine of ten of those steps took no longer.
+    pub step_seconds_p90: Option<f64>,
+    /// 99 of 100 of those steps took no longer.
+    pub step_seconds_p99: Option<f64>,
+    /// FLOP/s of the device's fastest product: as given, or measured in the run.
+    pub peak_flops: Option<f64>,
+    /// Model FLOP/s utilisation over the last run: the share that the model's products are of `peak_flops`.
+    pub mfu: Option<f64>,
+    /// Bytes of the process' memory when it had most, in the last run; a GPU's memory is not in it.
+    pub peak_memory: Option<u64>,
     /// Trainable parameters; the tied head counts once.
     pub parameters: usize,
     /// The device, as `--device` names it.

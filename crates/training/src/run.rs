@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use burn::tensor::Device;
 use data::Dataset;
 use jiff::Timestamp;
 use tracing::info;
@@ -18,6 +19,7 @@ use crate::{
     curve::Curve,
     device::{DeviceError, DeviceName},
     records::{CorpusRecord, write_atomically},
+    speed::{Speed, StepTimes, measure_peak},
     trainer::{Step, Trainer, TrainerError},
 };
 
@@ -83,7 +85,8 @@ pub fn run(
     claim(recipe, files)?;
 
     let dataset = recipe.open_text()?;
-    let mut trainer = Trainer::new(recipe, dataset.vocabulary(), &device.open()?)?;
+    let opened = device.open()?;
+    let mut trainer = Trainer::new(recipe, dataset.vocabulary(), &opened)?;
     let checkpoints = Checkpoints::new(files.checkpoints(), recipe.training.keep_last);
     let mut progress = Progress {
         seed: recipe.training.seed,
@@ -108,6 +111,9 @@ pub fn run(
         progress,
         curve: &mut curve,
         files,
+        device: opened,
+        times: StepTimes::default(),
+        peak: None,
     };
     let ending = device.attend(|| run.train(stop))?;
     let status = match ending {
@@ -136,6 +142,11 @@ struct Run<'a> {
     progress: Progress,
     curve: &'a mut Curve,
     files: &'a TrialFiles,
+    device: Device,
+    /// Of every step of this run.
+    times: StepTimes,
+    /// FLOP/s of the device's fastest product, once it is known.
+    peak: Option<f64>,
 }
 
 enum Ending {
@@ -147,7 +158,7 @@ enum Ending {
 impl Run<'_> {
     fn train(&mut self, stop: &AtomicBool) -> Result<Ending, RunError> {
         let training = &self.recipe.training;
-        let mut speed = Speed::default();
+        let mut since_row = StepTimes::default();
         loop {
             let step = self.progress.step;
             let last = step == training.steps;
@@ -158,14 +169,14 @@ impl Run<'_> {
                 None
             };
             if val_loss.is_some_and(|loss| !loss.is_finite()) {
-                self.record(None, val_loss, None)?;
+                self.record(None, val_loss, &since_row)?;
                 return Ok(Ending::Diverged);
             }
             if (step > 0 && step.is_multiple_of(training.checkpoint_every)) || last {
                 self.save(&[Pointer::Latest])?;
             }
             if last {
-                self.record(None, val_loss, speed.tokens_per_second())?;
+                self.record(None, val_loss, &since_row)?;
                 return Ok(Ending::Completed);
             }
             if stop.load(Ordering::Relaxed) {
@@ -177,13 +188,18 @@ impl Run<'_> {
             let clock = Instant::now();
             let now = self.trainer.step(self.dataset, step)?;
             let seconds = clock.elapsed().as_secs_f64();
-            speed.add(self.recipe.tokens_per_step(), seconds);
+            since_row.add(seconds);
+            self.times.add(seconds);
             self.progress.seconds += seconds;
             self.progress.train_loss = finite(now.loss);
 
             if val_loss.is_some() || step.is_multiple_of(training.log_every) || !now.is_finite() {
-                self.record(Some(now), val_loss, speed.tokens_per_second())?;
-                speed = Speed::default();
+                self.record(Some(now), val_loss, &since_row)?;
+                since_row = StepTimes::default();
+                // Behind the first row, for which nobody should have to wait.
+                self.peak.get_or_insert_with(|| {
+                    measure_peak(&self.device, self.recipe.training.precision)
+                });
             }
             if !now.is_finite() {
                 info!(
@@ -221,8 +237,9 @@ impl Run<'_> {
         &mut self,
         now: Option<Step>,
         val_loss: Option<f64>,
-        tokens_per_second: Option<f64>,
+        times: &StepTimes,
     ) -> Result<(), RunError> {
+        let speed = self.speed(times);
         let row = CurveRow {
             step: self.progress.step,
             tokens: self.tokens(),
@@ -230,10 +247,20 @@ impl Run<'_> {
             train_loss: now.and_then(|now| finite(now.loss)),
             val_loss: val_loss.and_then(finite),
             grad_norm: now.and_then(|now| finite(now.grad_norm)),
-            tokens_per_second,
+            tokens_per_second: speed.tokens_per_second,
+            step_seconds_p50: speed.step_seconds_p50,
+            step_seconds_p90: speed.step_seconds_p90,
+            step_seconds_p99: speed.step_seconds_p99,
+            mfu: speed.mfu,
+            peak_memory: speed.peak_memory,
         };
         log(&row, self.recipe.loss.is_likelihood());
         self.curve.push(&row).map_err(at(&self.files.curve()))
+    }
+
+    fn speed(&self, times: &StepTimes) -> Speed {
+        let flops = self.recipe.model.flops_per_token(self.dataset.vocabulary());
+        times.speed(self.recipe.tokens_per_step(), flops, self.peak)
     }
 
     /// Tokens learnt from.
@@ -252,6 +279,7 @@ impl Run<'_> {
             ..
         } = self.progress;
         let corpus = self.dataset.corpus();
+        let speed = self.speed(&self.times);
         TrialResult {
             status,
             diverged_at: (status == Status::Diverged).then_some(step),
@@ -272,6 +300,12 @@ impl Run<'_> {
             } else {
                 0.0
             },
+            step_seconds_p50: speed.step_seconds_p50,
+            step_seconds_p90: speed.step_seconds_p90,
+            step_seconds_p99: speed.step_seconds_p99,
+            peak_flops: self.peak,
+            mfu: speed.mfu,
+            peak_memory: speed.peak_memory,
             parameters: self.trainer.parameters(),
             device: device.to_string(),
             corpus: CorpusRecord {
@@ -284,24 +318,6 @@ impl Run<'_> {
             started,
             finished: Timestamp::now(),
         }
-    }
-}
-
-/// Tokens and seconds since the last row.
-#[derive(Default)]
-struct Speed {
-    tokens: u64,
-    seconds: f64,
-}
-
-impl Speed {
-    fn add(&mut self, tokens: u64, seconds: f64) {
-        self.tokens += tokens;
-        self.seconds += seconds;
-    }
-
-    fn tokens_per_second(&self) -> Option<f64> {
-        (self.tokens > 0).then(|| self.tokens as f64 / self.seconds)
     }
 }
 

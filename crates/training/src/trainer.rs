@@ -97,7 +97,10 @@ impl Trainer {
     /// Where the recipe is not a resolved one, or is of a precision that the device does not have.
     pub fn new(recipe: &Recipe, vocabulary: usize, device: &Device) -> Result<Self, TrainerError> {
         check_precision(recipe.training.precision, device)?;
-        let device = device.clone().autodiff();
+        let mut device = device.clone().autodiff();
+        if recipe.training.gradient_checkpointing {
+            device = device.gradient_checkpointing();
+        }
         let model = Gpt2::new(&recipe.model, vocabulary, recipe.training.seed, &device)?
             .with_operations(recipe.training.operations());
         let optimizer = recipe.optimizer.init()?;

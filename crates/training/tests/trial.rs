@@ -58,11 +58,8 @@ fn finish(recipe: &Recipe, directory: &Path) -> TrialResult {
 
 /// The rows without what a clock has measured.
 fn timeless(directory: &Path) -> Vec<CurveRow> {
-    let mut rows = read_curve(&directory.join("curve.csv")).unwrap();
-    for row in &mut rows {
-        row.tokens_per_second = None;
-    }
-    rows
+    let rows = read_curve(&directory.join("curve.csv")).unwrap();
+    rows.into_iter().map(CurveRow::reproducible).collect()
 }
 
 fn checkpoint(directory: &Path, name: &str) -> (Tensors, Tensors) {

@@ -10,6 +10,7 @@ use crate::{
 };
 
 impl Operation<Flex, 2> for BiasGelu {
+    const DROPPED: bool = true;
     /// `x` and the bias.
     type Saved = [FlexTensor; 2];
 
@@ -24,6 +25,7 @@ impl Operation<Flex, 2> for BiasGelu {
 
     fn backward(
         &self,
+        _: [Option<FlexTensor>; 2],
         [x, offset]: [FlexTensor; 2],
         dy: FlexTensor,
         _: [bool; 2],

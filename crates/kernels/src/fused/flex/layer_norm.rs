@@ -20,6 +20,7 @@ pub struct SavedLayerNorm {
 }
 
 impl Operation<Flex, 3> for LayerNorm {
+    const DROPPED: bool = true;
     type Saved = SavedLayerNorm;
 
     fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, SavedLayerNorm) {
@@ -47,7 +48,7 @@ impl Operation<Flex, 3> for LayerNorm {
         (tensor(y, shape), saved)
     }
 
-    fn backward(&self, saved: SavedLayerNorm, dy: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    fn backward(&self, _: [Option<FlexTensor>; 3], saved: SavedLayerNorm, dy: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
         let dy = contiguous(dy);
         let shape = dimensions(&dy);
         let width = shape[1];

@@ -17,20 +17,33 @@ use crate::{
 impl Operation<Flex, 3> for Linear {
     type Saved = SavedLinear;
 
+    fn reads(&self) -> [bool; 3] {
+        [true, false, false]
+    }
+
     fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, SavedLinear) {
         let [x, weight, offset] = inputs.map(contiguous);
         let onto = bias(&offset).map_or(Onto::Zero, Onto::Row);
         let y = product(matrix(&x), matrix(&weight), onto, self.precision);
         let has_bias = bias(&offset).is_some();
-        (y, SavedLinear { x, weight, has_bias })
+        (y, SavedLinear { weight, has_bias })
     }
 
-    fn backward(&self, saved: SavedLinear, dy: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
-        let SavedLinear { x, weight, has_bias } = saved;
+    fn backward(
+        &self,
+        [x, ..]: [Option<FlexTensor>; 3],
+        saved: SavedLinear,
+        dy: FlexTensor,
+        wanted: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
+        let SavedLinear { weight, has_bias } = saved;
+        let x = x.map(contiguous).filter(|_| wanted[1]);
         let dy = contiguous(dy);
         let multiply = |a, b| product(a, b, Onto::Zero, self.precision);
         let dx = wanted[0].then(|| multiply(matrix(&dy), matrix(&weight).transposed()));
-        let d_weight = wanted[1].then(|| multiply(matrix(&x).transposed(), matrix(&dy)));
+        let d_weight = x
+            .as_ref()
+            .map(|x| multiply(matrix(x).transposed(), matrix(&dy)));
         let d_bias = (wanted[2] && has_bias).then(|| {
             let mut sums = Buffer::new(dimensions(&dy)[1]);
             sum_rows(elements(&dy), &mut sums);
@@ -42,9 +55,14 @@ impl Operation<Flex, 3> for Linear {
 }
 
 impl Operation<Flex, 2> for LinearTied {
-    type Saved = [FlexTensor; 2];
+    /// The embedding.
+    type Saved = FlexTensor;
 
-    fn forward(&self, inputs: [FlexTensor; 2]) -> (FlexTensor, [FlexTensor; 2]) {
+    fn reads(&self) -> [bool; 2] {
+        [true, false]
+    }
+
+    fn forward(&self, inputs: [FlexTensor; 2]) -> (FlexTensor, FlexTensor) {
         let [x, embedding] = inputs.map(contiguous);
         let y = product(
             matrix(&x),
@@ -52,27 +70,30 @@ impl Operation<Flex, 2> for LinearTied {
             Onto::Zero,
             self.precision,
         );
-        (y, [x, embedding])
+        (y, embedding)
     }
 
     fn backward(
         &self,
-        [x, embedding]: [FlexTensor; 2],
+        [x, _]: [Option<FlexTensor>; 2],
+        embedding: FlexTensor,
         dy: FlexTensor,
         wanted: [bool; 2],
     ) -> [Option<FlexTensor>; 2] {
+        let x = x.map(contiguous).filter(|_| wanted[1]);
         let dy = contiguous(dy);
         let multiply = |a, b| product(a, b, Onto::Zero, self.precision);
         let dx = wanted[0].then(|| multiply(matrix(&dy), matrix(&embedding)));
-        let d_embedding = wanted[1].then(|| multiply(matrix(&dy).transposed(), matrix(&x)));
+        let d_embedding = x
+            .as_ref()
+            .map(|x| multiply(matrix(&dy).transposed(), matrix(x)));
         [dx, d_embedding]
     }
 }
 
-/// What the backward pass of a linear layer reads.
+/// What the backward pass of a linear layer reads besides its input.
 #[derive(Clone, Debug)]
 pub struct SavedLinear {
-    x: FlexTensor,
     weight: FlexTensor,
     has_bias: bool,
 }

@@ -31,6 +31,7 @@ impl Operation<LibTorch, 1> for CrossEntropy<TchTensor> {
     /// `(softmax(logits) - one_hot(target)) d_nll`, written over the logarithms.
     fn backward(
         &self,
+        _: [Option<TchTensor>; 1],
         SavedCrossEntropy(log_p): SavedCrossEntropy,
         d_nll: TchTensor,
         _: [bool; 1],

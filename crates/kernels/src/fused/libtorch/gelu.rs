@@ -1,6 +1,6 @@
 use burn::backend::{LibTorch, libtorch::TchTensor};
 
-use super::tensors::{bias, sum_of_rows, writable};
+use super::tensors::{bias, sum_of_rows};
 use crate::fused::{BiasGelu, Operation};
 
 /// GPT-2's form.
@@ -9,38 +9,47 @@ const APPROXIMATE: &str = "tanh";
 /// What the backward pass of a GELU reads.
 #[derive(Clone, Debug)]
 pub struct SavedGelu {
-    /// `x + b`.
-    sum: TchTensor,
+    x: TchTensor,
+    /// Where it is not in `x` yet.
+    bias: Option<TchTensor>,
     has_bias: bool,
 }
 
 impl Operation<LibTorch, 2> for BiasGelu {
+    const DROPPED: bool = true;
     type Saved = SavedGelu;
 
     fn forward(&self, inputs: [TchTensor; 2]) -> (TchTensor, SavedGelu) {
-        let [x, offset] = inputs;
-        let sum = match bias(&offset) {
-            Some(bias) => {
-                let mut sum = writable(x);
-                let _ = sum.tensor.g_add_(bias);
-                sum
-            }
-            None => x,
-        };
-        let y = sum.tensor.gelu(APPROXIMATE);
+        let [mut x, offset] = inputs;
         let has_bias = bias(&offset).is_some();
-        (TchTensor::new(y), SavedGelu { sum, has_bias })
+        let (y, bias) = match bias(&offset) {
+            Some(bias) if x.can_mut() => {
+                let _ = x.tensor.g_add_(bias);
+                (x.tensor.gelu(APPROXIMATE), None)
+            }
+            // What something else holds as well costs least if it is kept, and not a sum beside it.
+            Some(bias) => ((&x.tensor + bias).gelu(APPROXIMATE), Some(offset)),
+            None => (x.tensor.gelu(APPROXIMATE), None),
+        };
+        (TchTensor::new(y), SavedGelu { x, bias, has_bias })
     }
 
-    fn backward(&self, saved: SavedGelu, dy: TchTensor, _: [bool; 2]) -> [Option<TchTensor>; 2] {
+    fn backward(
+        &self,
+        _: [Option<TchTensor>; 2],
+        saved: SavedGelu,
+        dy: TchTensor,
+        _: [bool; 2],
+    ) -> [Option<TchTensor>; 2] {
+        let sum = match saved.bias {
+            Some(bias) => saved.x.tensor + bias.tensor,
+            None => saved.x.tensor,
+        };
         let dx = if dy.can_mut() {
-            let _ = saved
-                .sum
-                .tensor
-                .gelu_backward_grad_input(&dy.tensor, &dy.tensor, APPROXIMATE);
+            let _ = sum.gelu_backward_grad_input(&dy.tensor, &dy.tensor, APPROXIMATE);
             dy
         } else {
-            TchTensor::new(saved.sum.tensor.gelu_backward(&dy.tensor, APPROXIMATE))
+            TchTensor::new(sum.gelu_backward(&dy.tensor, APPROXIMATE))
         };
         let d_bias = saved.has_bias.then(|| sum_of_rows(&dx.tensor));
         [Some(dx), d_bias]

@@ -17,6 +17,7 @@ pub struct SavedLayerNorm {
 }
 
 impl Operation<LibTorch, 3> for LayerNorm {
+    const DROPPED: bool = true;
     type Saved = SavedLayerNorm;
 
     fn forward(&self, inputs: [TchTensor; 3]) -> (TchTensor, SavedLayerNorm) {
@@ -35,7 +36,7 @@ impl Operation<LibTorch, 3> for LayerNorm {
         (TchTensor::new(y), saved)
     }
 
-    fn backward(&self, saved: SavedLayerNorm, dy: TchTensor, _: [bool; 3]) -> [Option<TchTensor>; 3] {
+    fn backward(&self, _: [Option<TchTensor>; 3], saved: SavedLayerNorm, dy: TchTensor, _: [bool; 3]) -> [Option<TchTensor>; 3] {
         let has_bias = bias(&saved.bias).is_some();
         let weight = &saved.weight.tensor;
         let [dx, d_weight, d_bias] = layer_norm_backward(
