@@ -9,6 +9,7 @@
 mod arguments;
 mod commands;
 mod logging;
+mod picture;
 mod progress;
 mod table;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train(&arguments, &STOP),
         Command::Sweep(arguments) => commands::sweep(&arguments, &STOP),
         Command::Compare(arguments) => commands::compare(&arguments),
+        Command::LrFind(arguments) => commands::lr_find(&arguments, &STOP),
         Command::Devices => commands::devices(),
         Command::List(arguments) => Ok(commands::list(arguments.what)),
         Command::Show(arguments) => match arguments.what {

@@ -19,6 +19,7 @@ use crate::{
     device::{DeviceError, DeviceName},
     records::{CorpusRecord, write_atomically},
     trainer::{Step, Trainer, TrainerError},
+    watch::Watch,
 };
 
 /// How a run of a trial ended.
@@ -105,6 +106,7 @@ pub fn run(
         dataset: &dataset,
         trainer,
         checkpoints,
+        watch: Watch::open(recipe, files, progress.step)?,
         progress,
         curve: &mut curve,
         files,
@@ -133,6 +135,7 @@ struct Run<'a> {
     dataset: &'a Dataset,
     trainer: Trainer,
     checkpoints: Checkpoints,
+    watch: Watch,
     progress: Progress,
     curve: &'a mut Curve,
     files: &'a TrialFiles,
@@ -157,8 +160,10 @@ impl Run<'_> {
             } else {
                 None
             };
-            if val_loss.is_some_and(|loss| !loss.is_finite()) {
+            if let Some(loss) = val_loss.filter(|loss| !loss.is_finite()) {
                 self.record(None, val_loss, None)?;
+                self.watch
+                    .diverged_in_evaluation(&self.trainer, self.dataset, step, loss)?;
                 return Ok(Ending::Diverged);
             }
             if (step > 0 && step.is_multiple_of(training.checkpoint_every)) || last {
@@ -175,7 +180,9 @@ impl Run<'_> {
             }
 
             let clock = Instant::now();
-            let now = self.trainer.step(self.dataset, step)?;
+            let now = self
+                .watch
+                .step(&mut self.trainer, self.dataset, &mut self.progress)?;
             let seconds = clock.elapsed().as_secs_f64();
             speed.add(self.recipe.tokens_per_step(), seconds);
             self.progress.seconds += seconds;
@@ -186,10 +193,6 @@ impl Run<'_> {
                 speed = Speed::default();
             }
             if !now.is_finite() {
-                info!(
-                    "step {step}: the loss is {} and the gradient's norm {}: diverged",
-                    now.loss, now.grad_norm
-                );
                 return Ok(Ending::Diverged);
             }
             self.progress.step += 1;
@@ -233,7 +236,7 @@ impl Run<'_> {
             tokens_per_second,
         };
         log(&row, self.recipe.loss.is_likelihood());
-        self.curve.push(&row).map_err(at(&self.files.curve()))
+        self.curve.push(&[row]).map_err(at(&self.files.curve()))
     }
 
     /// Tokens learnt from.
@@ -249,12 +252,17 @@ impl Run<'_> {
             last_val_loss,
             best_val_loss,
             best_step,
+            ref spikes,
             ..
         } = self.progress;
         let corpus = self.dataset.corpus();
         TrialResult {
             status,
             diverged_at: (status == Status::Diverged).then_some(step),
+            diverged_in: self.watch.diverged_in.clone(),
+            loss_spikes: spikes.loss_spikes,
+            grad_norm_spikes: spikes.grad_norm_spikes,
+            skipped_updates: spikes.skipped_updates,
             steps: step,
             tokens: self.tokens(),
             train_loss,
@@ -395,7 +403,7 @@ fn finite(x: f64) -> Option<f64> {
     x.is_finite().then_some(x)
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> RunError + use<> {
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> RunError + use<> {
     let path = path.display().to_string();
     move |source| RunError::Io {
         path: path.clone(),
