@@ -368,3 +368,81 @@ fn a_schedule_is_drawn_and_written() {
     );
     assert!(rows[199].1 > 0.0 && rows[199].1 < 1e-4);
 }
+
+#[test]
+fn a_learning_rate_is_found_and_the_recipes_own_directory_left_alone() {
+    let place = Place::new();
+    let recipe = SWEEP.split("[base]").nth(1).unwrap();
+    place.write("recipe.toml", recipe);
+    assert!(
+        place
+            .run(&["train", "recipe.toml", "--set", "training.steps=5"])
+            .status
+            .success()
+    );
+    let files = || -> Vec<_> {
+        let all = fs::read_dir(place.path("results/recipe")).unwrap().flatten();
+        let mut all: Vec<_> = all
+            .map(|entry| (entry.path(), entry.metadata().unwrap().modified().unwrap()))
+            .collect();
+        all.sort();
+        all
+    };
+    let before = files();
+    let arguments = [
+        "lr-find",
+        "recipe.toml",
+        "--steps",
+        "60",
+        "--from",
+        "1e-5",
+        "--to",
+        "10",
+    ];
+    let output = place.run(&arguments);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(files(), before);
+    // Kernels differ between machines in their last bits, and so may the digits.
+    let words: Vec<String> = said(&output)
+        .lines()
+        .filter(|line| line.starts_with("the loss") || line.starts_with("suggested"))
+        .map(|line| line.replace(|c: char| c.is_ascii_digit(), "#"))
+        .collect();
+    assert!(
+        words[0].starts_with("the loss falls fastest at lr #.##e-#, is lowest at #.##e-#, and"),
+        "{words:?}"
+    );
+    assert!(
+        words[1].starts_with("suggested: schedule.lr = #.#e-#, the largest"),
+        "{words:?}"
+    );
+
+    let rows = timeless(&place.path("results/recipe-lr-find/lr-find.csv"));
+    let number = |row: usize, column: &str| rows[row][column].parse::<f64>().unwrap();
+    assert_eq!(number(0, "lr"), 1e-5);
+    let second = (0.9 * number(0, "loss") + number(1, "loss")) / 1.9;
+    for (row, expected) in [(0, number(0, "loss")), (1, second)] {
+        assert!((number(row, "smoothed_loss") / expected - 1.0).abs() < 1e-12);
+    }
+    // A run like any other until its rates are felt: the same again, and the loss of no update.
+    let csv = fs::read(place.path("results/recipe-lr-find/lr-find.csv")).unwrap();
+    assert!(place.run(&arguments).status.success());
+    assert_eq!(
+        fs::read(place.path("results/recipe-lr-find/lr-find.csv")).unwrap(),
+        csv
+    );
+    let trained = timeless(&place.path("results/recipe/curve.csv"));
+    assert_eq!(trained[0]["train_loss"], rows[0]["loss"]);
+
+    for (wrong, sign) in [
+        (["--from", "1", "--to", "0.1"], "below"),
+        (["--from", "-1", "--to", "0.1"], "above 0"),
+    ] {
+        let output = place.run(&[&["lr-find", "recipe.toml"], &wrong[..]].concat());
+        assert!(
+            !output.status.success() && said(&output).contains(sign),
+            "{}",
+            said(&output)
+        );
+    }
+}

@@ -21,6 +21,8 @@ pub enum Command {
     Compare(CompareArguments),
     /// Compare the same sweep in two results directories, of two commits, machines or backends: what moved beyond the noise.
     Diff(DiffArguments),
+    /// Find a learning rate for a recipe: a short run with a rising one, and where its loss falls.
+    LrFind(LrFindArguments),
     /// Check which devices this build and this machine have, and what is missing.
     Devices,
     /// List what recipes can name.
@@ -111,6 +113,30 @@ pub struct DiffArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct LrFindArguments {
+    /// The recipe, a TOML file.
+    pub recipe: PathBuf,
+    /// Set a key of the recipe, such as optimizer.name=lion; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// flex, libtorch or libtorch:cuda:N.
+    #[arg(long, default_value_t)]
+    pub device: DeviceName,
+    /// The first learning rate.
+    #[arg(long, value_name = "LR", default_value_t = 1e-6, value_parser = learning_rate)]
+    pub from: f64,
+    /// The last learning rate, if the loss has not diverged before.
+    #[arg(long, value_name = "LR", default_value_t = 1.0, value_parser = learning_rate)]
+    pub to: f64,
+    /// Steps from the first to the last.
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u64).range(20..))]
+    pub steps: u64,
+    /// The directory of lr-find.csv [default: results/ and the recipe file's name with -lr-find].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct ListArguments {
     /// What to list.
     pub what: Catalogue,
@@ -163,4 +189,12 @@ pub struct ShowScheduleArguments {
 /// Parses every `--set`.
 pub fn assignments(set: &[String]) -> miette::Result<Vec<Node>> {
     set.iter().map(|text| Ok(Node::parse_assignment(text)?)).collect()
+}
+
+/// A positive number.
+fn learning_rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(lr) if f64::is_finite(lr) && lr > 0.0 => Ok(lr),
+        _ => Err("a learning rate is a number above 0".to_owned()),
+    }
 }

@@ -9,6 +9,7 @@
 mod arguments;
 mod commands;
 mod logging;
+mod picture;
 mod progress;
 mod table;
 
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Sweep(arguments) => commands::sweep(&arguments, &STOP),
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Diff(arguments) => commands::diff(&arguments),
+        Command::LrFind(arguments) => commands::lr_find(&arguments, &STOP),
         Command::Devices => commands::devices(),
         Command::List(arguments) => Ok(commands::list(arguments.what)),
         Command::Schema(arguments) => commands::schema(arguments.of),

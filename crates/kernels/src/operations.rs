@@ -180,6 +180,14 @@ impl Operations {
         }
     }
 
+    /// The weights of [`causal_attention`](Self::causal_attention) themselves, without dropout: to be looked at, not trained
+    /// through. There is no fused kernel for them: those never have them all at a time.
+    ///
+    /// Shapes: `qkv` `[batch * context, 3 * width]`; gives `[batch, heads, context, context]`, a row for each query.
+    pub fn attention_weights(self, qkv: Tensor<2>, shape: AttentionShape) -> Tensor<4> {
+        reference::attention_weights(qkv, shape)
+    }
+
     /// The negative log-likelihood of every target, `-log softmax(logits)[target]` in nats, with the maximum subtracted
     /// first, so that no finite logit overflows.
     ///

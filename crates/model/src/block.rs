@@ -67,35 +67,29 @@ impl Block {
         }
     }
 
-    /// Shapes: `[batch * context, width]` to the same.
-    pub fn forward(
+    /// `x + attention(norm(x))`. Shapes: `[batch * context, width]` to the same.
+    pub(crate) fn attend(
         &self,
         x: Tensor<2>,
         shape: AttentionShape,
         dropout: Dropout,
         operations: Operations,
     ) -> Tensor<2> {
-        let x = self.attend(x, shape, dropout, operations);
-        self.perceive(x, dropout, operations)
-    }
-
-    /// `x + attention(norm(x))`.
-    fn attend(
-        &self,
-        x: Tensor<2>,
-        shape: AttentionShape,
-        dropout: Dropout,
-        operations: Operations,
-    ) -> Tensor<2> {
-        let Attention { qkv, output } = &self.attention;
-        let qkv = qkv.forward(self.attention_norm.forward(x.clone(), operations), operations);
+        let output = &self.attention.output;
+        let qkv = self.qkv(x.clone(), operations);
         let mixed = operations.causal_attention(qkv, shape, dropout.at(ATTENTION_WEIGHTS));
         let branch = output.forward_without_bias(mixed, operations);
         operations.bias_dropout_add(branch, output.bias(), x, dropout.at(ATTENTION_BRANCH))
     }
 
-    /// `x + mlp(norm(x))`.
-    fn perceive(&self, x: Tensor<2>, dropout: Dropout, operations: Operations) -> Tensor<2> {
+    /// Queries, keys and values, `[batch * context, 3 * width]`.
+    pub(crate) fn qkv(&self, x: Tensor<2>, operations: Operations) -> Tensor<2> {
+        let x = self.attention_norm.forward(x, operations);
+        self.attention.qkv.forward(x, operations)
+    }
+
+    /// `x + mlp(norm(x))`. Shapes: `[batch * context, width]` to the same.
+    pub(crate) fn perceive(&self, x: Tensor<2>, dropout: Dropout, operations: Operations) -> Tensor<2> {
         let Mlp { input, output } = &self.mlp;
         let hidden = input.forward_without_bias(self.mlp_norm.forward(x.clone(), operations), operations);
         let hidden = operations.bias_gelu(hidden, input.bias());

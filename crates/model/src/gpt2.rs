@@ -4,7 +4,7 @@ use burn::{
 };
 use kernels::{AttentionShape, Dropout, Operations};
 
-use crate::{Block, LayerNorm, ModelConfig, ModelError, block::DEVIATION, init::Initialiser};
+use crate::{Block, LayerNorm, ModelConfig, ModelError, Place, block::DEVIATION, init::Initialiser};
 
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +91,17 @@ impl Gpt2 {
     ///
     /// Shapes: `tokens` `[batch, context]`; gives `[batch * context, width]`.
     pub fn hidden(&self, tokens: Tensor<2, Int>, mode: Mode) -> Tensor<2> {
-        let [batch, context] = tokens.dims();
-        let shape = AttentionShape {
-            batch,
-            context,
-            heads: self.heads,
-        };
+        self.hidden_observed(tokens, mode, |_, _| {})
+    }
+
+    /// [`hidden`](Self::hidden), with `see` shown the residual stream at every [`Place`] on the way, and the result.
+    pub fn hidden_observed(
+        &self,
+        tokens: Tensor<2, Int>,
+        mode: Mode,
+        mut see: impl FnMut(Place, &Tensor<2>),
+    ) -> Tensor<2> {
+        let shape = self.attention_shape(&tokens);
         let dropout = match mode {
             Mode::Training { dropout_key } => Dropout {
                 probability: self.dropout,
@@ -110,9 +115,29 @@ impl Gpt2 {
             self.position_embedding.val(),
             dropout.at(0),
         );
-        for (place, block) in (1..).zip(&self.blocks) {
-            x = block.forward(x, shape, dropout.at(place), self.operations);
+        see(Place::Embedding, &x);
+        for (i, block) in self.blocks.iter().enumerate() {
+            let dropout = dropout.at(i as u64 + 1);
+            x = block.attend(x, shape, dropout, self.operations);
+            see(Place::Attention(i), &x);
+            x = block.perceive(x, dropout, self.operations);
+            see(Place::Mlp(i), &x);
         }
-        self.final_norm.forward(x, self.operations)
+        x = self.final_norm.forward(x, self.operations);
+        see(Place::FinalNorm, &x);
+        x
+    }
+
+    pub(crate) fn attention_shape(&self, tokens: &Tensor<2, Int>) -> AttentionShape {
+        let [batch, context] = tokens.dims();
+        AttentionShape {
+            batch,
+            context,
+            heads: self.heads,
+        }
+    }
+
+    pub(crate) fn operations(&self) -> Operations {
+        self.operations
     }
 }

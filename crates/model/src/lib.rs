@@ -19,8 +19,10 @@ mod config;
 mod gpt2;
 mod init;
 mod layers;
+mod probe;
 
 pub use block::{Attention, Block, Mlp};
 pub use config::{ModelConfig, ModelError, Preset};
 pub use gpt2::{Gpt2, Mode};
 pub use layers::{LayerNorm, Linear};
+pub use probe::{BlockProbe, Place};

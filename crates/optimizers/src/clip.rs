@@ -55,11 +55,13 @@ impl Clip {
     /// returned, and nothing is scaled.
     pub fn apply<M: Module>(self, model: &M, gradients: GradientsParams) -> (GradientsParams, f64) {
         let norm = global_norm(model, &gradients);
-        if self.limit == 0.0 || !norm.is_finite() {
-            return (gradients, norm);
-        }
-        if self.by == ClipBy::GlobalNorm && norm <= self.limit {
-            return (gradients, norm);
+        (self.clip(model, gradients, norm), norm)
+    }
+
+    /// The gradients after clipping, their global norm known.
+    pub fn clip<M: Module>(self, model: &M, gradients: GradientsParams, norm: f64) -> GradientsParams {
+        if self.limit == 0.0 || !norm.is_finite() || self.scales(norm) == Some(false) {
+            return gradients;
         }
         let mut clipping = Clipping {
             clip: self,
@@ -68,13 +70,18 @@ impl Clip {
             to: GradientsParams::new(),
         };
         model.visit(&mut clipping);
-        (clipping.to, norm)
+        clipping.to
+    }
+
+    /// Whether gradients of this global norm are scaled down; none where something else than that norm is clipped.
+    pub fn scales(self, norm: f64) -> Option<bool> {
+        (self.by == ClipBy::GlobalNorm).then_some(self.limit > 0.0 && norm > self.limit)
     }
 }
 
 /// `sqrt(sum of g^2 over all parameters)`; the gradients' largest number is divided out, so that it overflows only where
 /// it is itself beyond f32.
-fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> f64 {
+pub fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> f64 {
     let plain = sum_of_squares(model, gradients, 1.0).sqrt();
     // Between these bounds no square that counts was lost to overflow or underflow.
     if plain.is_nan() || (1e-15..1e18).contains(&plain) {

@@ -34,7 +34,7 @@ pub use algorithms::{
     Muon, NAdam, RAdam, RmsProp, ScheduleFreeAdamW, Sgd, Signum, Soap,
 };
 pub use catalogue::Algorithm;
-pub use clip::{Clip, ClipBy};
+pub use clip::{Clip, ClipBy, global_norm};
 pub use config::{GroupConfig, OptimizerConfig, PatternError, WeightDecayOn};
 pub use elementwise::{Elementwise, ElementwiseState};
 pub use group::{ParameterGroup, Update};

@@ -21,14 +21,16 @@ use optimizers::{Optimizer, StateError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    diagnostics::Clipped,
     records::write_atomically,
+    spikes::Spikes,
     tensors::{self, TensorsError},
 };
 
 /// Where a run stands. With the recipe's seed, `step` is the whole random state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Updates made.
+    /// Steps made, those whose update was skipped among them.
     pub step: u64,
     /// The recipe's seed.
     pub seed: u64,
@@ -44,6 +46,12 @@ pub struct Progress {
     pub best_val_loss: Option<f64>,
     /// The updates made when it was reached.
     pub best_step: Option<u64>,
+    /// What spikes are told by, and those so far.
+    #[serde(default)]
+    pub spikes: Spikes,
+    /// Steps that were clipped since the last rows of `layers.csv`.
+    #[serde(default)]
+    pub clipped: Clipped,
 }
 
 /// Why a checkpoint could not be written or read.

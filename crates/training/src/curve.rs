@@ -1,22 +1,40 @@
 use std::{
     fs::{File, OpenOptions},
     io,
+    marker::PhantomData,
     path::Path,
 };
 
+use serde::{Serialize, de::DeserializeOwned};
+
 use crate::{CurveRow, records::write_atomically};
 
-/// `curve.csv`, a row at a time; every row is on disk when [`push`](Self::push) returns to its caller.
-pub(crate) struct Curve {
-    writer: csv::Writer<File>,
+/// A row that belongs to a step.
+pub(crate) trait AtStep {
+    fn step(&self) -> u64;
 }
 
-impl Curve {
-    /// Opens the curve of a run that stands before `step`: rows of that step and later ones, which a killed run may
+impl AtStep for CurveRow {
+    fn step(&self) -> u64 {
+        self.step
+    }
+}
+
+/// `curve.csv`.
+pub(crate) type Curve = Rows<CurveRow>;
+
+/// A CSV file of a run; rows are on disk when [`push`](Self::push) returns to its caller.
+pub(crate) struct Rows<R> {
+    writer: csv::Writer<File>,
+    row: PhantomData<R>,
+}
+
+impl<R: AtStep + Serialize + DeserializeOwned> Rows<R> {
+    /// Opens the rows of a run that stands before `step`: those of that step and later ones, which a killed run may
     /// have left, are dropped.
     pub(crate) fn open(path: &Path, step: u64) -> io::Result<Self> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        for row in read(path)?.iter().filter(|row| row.step < step) {
+        for row in rows::<R>(path)?.iter().filter(|row| row.step() < step) {
             writer.serialize(row)?;
         }
         let kept = writer.into_inner().map_err(|error| error.into_error())?;
@@ -25,11 +43,16 @@ impl Curve {
         let writer = csv::WriterBuilder::new()
             .has_headers(kept.is_empty())
             .from_writer(file);
-        Ok(Self { writer })
+        Ok(Self {
+            writer,
+            row: PhantomData,
+        })
     }
 
-    pub(crate) fn push(&mut self, row: &CurveRow) -> io::Result<()> {
-        self.writer.serialize(row)?;
+    pub(crate) fn push(&mut self, rows: &[R]) -> io::Result<()> {
+        for row in rows {
+            self.writer.serialize(row)?;
+        }
         self.writer.flush()
     }
 }
@@ -39,6 +62,11 @@ impl Curve {
 /// # Errors
 /// Where the file cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<CurveRow>> {
+    rows(path)
+}
+
+/// As [`read`], of any file of rows.
+pub(crate) fn rows<R: DeserializeOwned>(path: &Path) -> io::Result<Vec<R>> {
     match File::open(path) {
         Ok(file) => {
             let rows = csv::Reader::from_reader(file).into_deserialize();

@@ -81,6 +81,17 @@ pub struct TrainingConfig {
     /// How many of the newest checkpoints are kept; the best by validation loss stays besides.
     #[schemars(range(min = 1))]
     pub keep_last: usize,
+    /// Steps between two looks at the layers, for layers.csv; 0 never looks.
+    pub diagnose_every: u64,
+    /// Steps before a step that its loss and gradient norm are measured against: z = (value - median) / (1.4826 * median
+    /// absolute deviation).
+    #[schemars(range(min = 3))]
+    pub spike_window: usize,
+    /// The z above which a loss or a gradient norm is a spike.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub spike_threshold: f64,
+    /// Whether the update of a step with a spike is skipped.
+    pub skip_spikes: bool,
     /// Which implementation of the operations runs.
     pub kernels: Kernels,
     /// What the operands of matrix products are rounded to.
@@ -103,6 +114,10 @@ impl Default for TrainingConfig {
             eval_tokens: 1 << 20,
             checkpoint_every: 1000,
             keep_last: 1,
+            diagnose_every: 0,
+            spike_window: 64,
+            spike_threshold: 7.0,
+            skip_spikes: false,
             kernels: Kernels::default(),
             precision: Precision::default(),
             gradient_checkpointing: false,

@@ -3,6 +3,8 @@
 //! ```text
 //! recipe.toml    the resolved recipe, written first
 //! curve.csv      one CurveRow per logged or evaluated step
+//! events.jsonl   one Event per spike, skipped update or divergence
+//! layers.csv     LayerRows of every step that is diagnosed; not there where none is
 //! log.txt        what a person reads
 //! checkpoints/   parameters, optimizer state and step
 //! result.json    a TrialResult, written last and at once: what has none is not finished
@@ -44,6 +46,16 @@ impl TrialFiles {
     /// The curve, one [`CurveRow`] a line.
     pub fn curve(&self) -> PathBuf {
         self.directory.join("curve.csv")
+    }
+
+    /// What went wrong, one [`Event`](crate::events::Event) a line.
+    pub fn events(&self) -> PathBuf {
+        self.directory.join("events.jsonl")
+    }
+
+    /// How the layers fare, one [`LayerRow`](crate::LayerRow) a line.
+    pub fn layers(&self) -> PathBuf {
+        self.directory.join("layers.csv")
     }
 
     /// The result, a [`TrialResult`].
@@ -123,6 +135,20 @@ pub struct TrialResult {
     pub status: Status,
     /// The step whose loss or gradient was not finite.
     pub diverged_at: Option<u64>,
+    /// Where it began: the first place of the forward pass whose numbers were not finite (`embedding`,
+    /// `blocks.0.attention`, `blocks.0.mlp`, `final_norm`, `head`), or if the loss was finite the parameter whose gradient
+    /// was the first in the order of the backward pass.
+    #[serde(default)]
+    pub diverged_in: Option<String>,
+    /// Steps whose loss was a spike, by `training.spike_threshold`.
+    #[serde(default)]
+    pub loss_spikes: u64,
+    /// Steps whose gradient norm was a spike.
+    #[serde(default)]
+    pub grad_norm_spikes: u64,
+    /// Updates that were skipped for a spike.
+    #[serde(default)]
+    pub skipped_updates: u64,
     /// Updates made.
     pub steps: u64,
     /// Tokens learnt from.

@@ -21,6 +21,7 @@ use crate::{
     records::{CorpusRecord, write_atomically},
     speed::{Speed, StepTimes, measure_peak},
     trainer::{Step, Trainer, TrainerError},
+    watch::Watch,
 };
 
 /// How a run of a trial ended.
@@ -108,6 +109,7 @@ pub fn run(
         dataset: &dataset,
         trainer,
         checkpoints,
+        watch: Watch::open(recipe, files, progress.step)?,
         progress,
         curve: &mut curve,
         files,
@@ -139,6 +141,7 @@ struct Run<'a> {
     dataset: &'a Dataset,
     trainer: Trainer,
     checkpoints: Checkpoints,
+    watch: Watch,
     progress: Progress,
     curve: &'a mut Curve,
     files: &'a TrialFiles,
@@ -168,8 +171,10 @@ impl Run<'_> {
             } else {
                 None
             };
-            if val_loss.is_some_and(|loss| !loss.is_finite()) {
+            if let Some(loss) = val_loss.filter(|loss| !loss.is_finite()) {
                 self.record(None, val_loss, &since_row)?;
+                self.watch
+                    .diverged_in_evaluation(&self.trainer, self.dataset, step, loss)?;
                 return Ok(Ending::Diverged);
             }
             if (step > 0 && step.is_multiple_of(training.checkpoint_every)) || last {
@@ -186,7 +191,9 @@ impl Run<'_> {
             }
 
             let clock = Instant::now();
-            let now = self.trainer.step(self.dataset, step)?;
+            let now = self
+                .watch
+                .step(&mut self.trainer, self.dataset, &mut self.progress)?;
             let seconds = clock.elapsed().as_secs_f64();
             since_row.add(seconds);
             self.times.add(seconds);
@@ -197,15 +204,10 @@ impl Run<'_> {
                 self.record(Some(now), val_loss, &since_row)?;
                 since_row = StepTimes::default();
                 // Behind the first row, for which nobody should have to wait.
-                self.peak.get_or_insert_with(|| {
-                    measure_peak(&self.device, self.recipe.training.precision)
-                });
+                self.peak
+                    .get_or_insert_with(|| measure_peak(&self.device, self.recipe.training.precision));
             }
             if !now.is_finite() {
-                info!(
-                    "step {step}: the loss is {} and the gradient's norm {}: diverged",
-                    now.loss, now.grad_norm
-                );
                 return Ok(Ending::Diverged);
             }
             self.progress.step += 1;
@@ -255,7 +257,7 @@ impl Run<'_> {
             peak_memory: speed.peak_memory,
         };
         log(&row, self.recipe.loss.is_likelihood());
-        self.curve.push(&row).map_err(at(&self.files.curve()))
+        self.curve.push(&[row]).map_err(at(&self.files.curve()))
     }
 
     fn speed(&self, times: &StepTimes) -> Speed {
@@ -276,6 +278,7 @@ impl Run<'_> {
             last_val_loss,
             best_val_loss,
             best_step,
+            ref spikes,
             ..
         } = self.progress;
         let corpus = self.dataset.corpus();
@@ -283,6 +286,10 @@ impl Run<'_> {
         TrialResult {
             status,
             diverged_at: (status == Status::Diverged).then_some(step),
+            diverged_in: self.watch.diverged_in.clone(),
+            loss_spikes: spikes.loss_spikes,
+            grad_norm_spikes: spikes.grad_norm_spikes,
+            skipped_updates: spikes.skipped_updates,
             steps: step,
             tokens: self.tokens(),
             train_loss,
@@ -411,7 +418,7 @@ fn finite(x: f64) -> Option<f64> {
     x.is_finite().then_some(x)
 }
 
-fn at(path: &Path) -> impl Fn(io::Error) -> RunError + use<> {
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> RunError + use<> {
     let path = path.display().to_string();
     move |source| RunError::Io {
         path: path.clone(),

@@ -6,7 +6,7 @@ use burn::{
 use data::{Batch, BatchShape, DataError, Dataset, Position};
 use losses::{LossConfig, TokenAverage};
 use model::{Gpt2, Mode, ModelError};
-use optimizers::{Optimizer, ParameterPath, PatternError};
+use optimizers::{Optimizer, ParameterPath, PatternError, global_norm};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -17,7 +17,7 @@ use crate::{PrecisionError, Recipe, check_precision};
 
 /// A model in training: what a step, an evaluation and a checkpoint work on.
 pub struct Trainer {
-    recipe: Recipe,
+    pub(crate) recipe: Recipe,
     device: Device,
     schedule: Schedule,
     /// Away only while an update, which writes over its parameters, owns it.
@@ -26,13 +26,13 @@ pub struct Trainer {
 }
 
 /// A batch on the device.
-struct Uploaded {
-    inputs: Tensor<2, Int>,
+pub(crate) struct Uploaded {
+    pub(crate) inputs: Tensor<2, Int>,
     targets: Tensor<1, Int>,
 }
 
 impl Uploaded {
-    fn new(batch: Batch, device: &Device) -> Self {
+    pub(crate) fn new(batch: Batch, device: &Device) -> Self {
         let tokens = batch.targets.len();
         let inputs = TensorData::new(batch.inputs, [batch.sequences, batch.context]);
         Self {
@@ -58,6 +58,14 @@ impl Step {
     pub fn is_finite(&self) -> bool {
         self.loss.is_finite() && self.grad_norm.is_finite()
     }
+}
+
+/// The gradient of a step: the mean over its micro-batches, not clipped yet.
+#[derive(Debug)]
+pub struct Gradient {
+    /// What the step saw.
+    pub step: Step,
+    pub(crate) gradients: GradientsParams,
 }
 
 /// Why training cannot begin or go on.
@@ -139,14 +147,26 @@ impl Trainer {
         self.model = Some(model);
     }
 
-    /// One step: forward, loss and backward for every micro-batch, the mean of the gradients clipped, one update.
+    /// One step: the gradient, and where that is finite the update.
+    ///
+    /// # Errors
+    /// As [`gradient`](Self::gradient).
+    pub fn step(&mut self, dataset: &Dataset, step: u64) -> Result<Step, TrainerError> {
+        let gradient = self.gradient(dataset, step)?;
+        let result = gradient.step;
+        if result.is_finite() {
+            self.update(gradient, result.lr);
+        }
+        Ok(result)
+    }
+
+    /// The first half of a step: forward, loss and backward for every micro-batch.
     ///
     /// # Errors
     /// Where the training text is too short for the context.
-    pub fn step(&mut self, dataset: &Dataset, step: u64) -> Result<Step, TrainerError> {
-        let accumulate = self.recipe.accumulate();
+    pub fn gradient(&self, dataset: &Dataset, step: u64) -> Result<Gradient, TrainerError> {
         // All of them before the first operation: to be sent another batch, a device finishes what it has under way.
-        let batches = (0..accumulate)
+        let batches = (0..self.recipe.accumulate())
             .map(|micro_step| {
                 let at = self.position(step, micro_step);
                 let batch = dataset.train().batch(self.batch_shape(), at)?;
@@ -157,9 +177,7 @@ impl Trainer {
         // Summed on the device: nothing is read from there before the gradient is whole.
         let mut loss_sum: Option<Tensor<1>> = None;
         for (micro_step, batch) in (0..).zip(batches) {
-            let mode = Mode::Training {
-                dropout_key: self.dropout_key(self.position(step, micro_step)),
-            };
+            let mode = self.training_mode(step, micro_step);
             // Every micro-batch has as many tokens, so the mean over all of them is the mean of the means.
             let tokens = self.recipe.tokens_per_step();
             let loss = self.loss(&self.recipe.loss, self.model(), batch, mode) / tokens as f64;
@@ -173,19 +191,23 @@ impl Trainer {
                 GradientsParams::from_grads(loss.backward(), self.model()),
             );
         }
-        let clip = self.recipe.optimizer.clip();
-        let (gradients, grad_norm) = clip.apply(self.model(), gradients.grads());
-        let result = Step {
+        let gradients = gradients.grads();
+        let grad_norm = global_norm(self.model(), &gradients);
+        let step = Step {
             loss: loss_sum.map_or(0.0, |sum| sum.into_scalar()),
             grad_norm,
             lr: self.schedule.lr(step),
         };
-        if result.is_finite() {
-            let model = self.take_model();
-            let model = self.optimizer.step(result.lr, model, gradients);
-            self.put_model(model);
-        }
-        Ok(result)
+        Ok(Gradient { step, gradients })
+    }
+
+    /// The second half: the gradient clipped, one update.
+    pub fn update(&mut self, Gradient { step, gradients }: Gradient, lr: f64) {
+        let clip = self.recipe.optimizer.clip();
+        let gradients = clip.clip(self.model(), gradients, step.grad_norm);
+        let model = self.take_model();
+        let model = self.optimizer.step(lr, model, gradients);
+        self.put_model(model);
     }
 
     /// The cross-entropy on the fixed validation batches, nats per token, whatever training minimises: the sum over all
@@ -197,17 +219,23 @@ impl Trainer {
         let model = self.optimizer.averaged(self.model().valid());
         let loss = LossConfig::CrossEntropy(self.recipe.loss.reported());
         let mut average = TokenAverage::default();
-        let wanted = usize::try_from(self.recipe.training.eval_tokens).unwrap_or(usize::MAX);
-        for batch in dataset
-            .validation()
-            .evaluation_batches(self.batch_shape(), wanted)?
-        {
+        for batch in self.evaluation_batches(dataset)? {
             let tokens = batch.targets.len();
             let batch = Uploaded::new(batch, &model.token_embedding.device());
             let sum = self.loss(&loss, &model, batch, Mode::Evaluation);
             average.add(sum.into_scalar(), tokens);
         }
         Ok(average.mean())
+    }
+
+    pub(crate) fn evaluation_batches<'a>(
+        &self,
+        dataset: &'a Dataset,
+    ) -> Result<impl Iterator<Item = Batch> + use<'a>, DataError> {
+        let wanted = usize::try_from(self.recipe.training.eval_tokens).unwrap_or(usize::MAX);
+        dataset
+            .validation()
+            .evaluation_batches(self.batch_shape(), wanted)
     }
 
     /// The loss of a batch, summed over its tokens: `[1]`.
@@ -217,7 +245,7 @@ impl Trainer {
         loss.sum_from_hidden(hidden, model.token_embedding.val(), batch.targets, operations)
     }
 
-    fn position(&self, step: u64, micro_step: u64) -> Position {
+    pub(crate) fn position(&self, step: u64, micro_step: u64) -> Position {
         Position {
             seed: self.recipe.training.seed,
             step,
@@ -225,10 +253,17 @@ impl Trainer {
         }
     }
 
-    fn batch_shape(&self) -> BatchShape {
+    pub(crate) fn batch_shape(&self) -> BatchShape {
         BatchShape {
             sequences: self.recipe.training.batch_size,
             context: self.recipe.model.context,
+        }
+    }
+
+    /// Dropout as that micro-step has it.
+    pub(crate) fn training_mode(&self, step: u64, micro_step: u64) -> Mode {
+        Mode::Training {
+            dropout_key: self.dropout_key(self.position(step, micro_step)),
         }
     }
 

@@ -1,19 +1,13 @@
 use std::{path::Path, process::ExitCode};
 
-use kuva::{
-    TerminalBackend,
-    plot::LinePlot,
-    render::{layout::Layout, plots::Plot, render::render_multiple},
-};
 use miette::{Context, IntoDiagnostic};
 use training::{Recipe, write_atomically};
 
 use super::train::default_out;
-use crate::arguments::{ShowScheduleArguments, assignments};
-
-/// The size of a picture in a terminal, in characters.
-const COLUMNS: usize = 100;
-const ROWS: usize = 24;
+use crate::{
+    arguments::{ShowScheduleArguments, assignments},
+    picture::{self, COLUMNS},
+};
 
 pub fn show_schedule(arguments: &ShowScheduleArguments) -> miette::Result<ExitCode> {
     let recipe = Recipe::read(&arguments.recipe, &assignments(&arguments.set)?)?;
@@ -40,20 +34,12 @@ fn picture(rates: &[f64]) -> String {
         .filter(|(step, _)| step.is_multiple_of(every) || step + 1 == rates.len())
         .map(|(step, &lr)| (step as f64, lr))
         .collect();
-    let plots = vec![Plot::Line(LinePlot::new().with_data(points))];
-    let layout = Layout::auto_from_plots(&plots)
-        .with_title("learning rate")
-        .with_x_label("step")
-        .with_y_label("lr")
-        .with_show_grid(false);
-    let scene = render_multiple(plots, layout);
-    let picture = TerminalBackend::new(COLUMNS, ROWS).render_scene(&scene);
-    // One curve needs no colour, and the scene's black would not show on a dark terminal.
-    let plain = console::strip_ansi_codes(&picture);
-    plain
-        .lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect()
+    picture::line(points, |layout| {
+        layout
+            .with_title("learning rate")
+            .with_x_label("step")
+            .with_y_label("lr")
+    })
 }
 
 /// `lr 1.00e-5 at step 0, 1.00e-3 at its highest (step 99), 1.00e-4 at step 1999`.

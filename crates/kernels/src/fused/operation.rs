@@ -78,10 +78,12 @@ where
     };
     let again = dropped.then(|| Again::<B, O, N> {
         operation: operation.clone(),
-        inputs: std::array::from_fn(|input| match held[input].as_ref().filter(|held| held.is_tracked()) {
-            Some(_) => Input::Node(ids[input]),
-            None => Input::Constant(inputs[input].clone()),
-        }),
+        inputs: std::array::from_fn(
+            |input| match held[input].as_ref().filter(|held| held.is_tracked()) {
+                Some(_) => Input::Node(ids[input]),
+                None => Input::Constant(inputs[input].clone()),
+            },
+        ),
     });
     let (output, saved) = operation.forward(inputs);
     let node = step.prepare::<C>(guards);

@@ -4,6 +4,20 @@ use super::dropout::mask;
 use crate::{AttentionShape, Dropout, cpu::attention::BLOCK};
 
 pub(crate) fn causal_attention(qkv: Tensor<2>, shape: AttentionShape, probability: Dropout) -> Tensor<2> {
+    let [tokens, packed] = qkv.dims();
+    let [queries, keys, values] = per_head(qkv, shape);
+    let weights = weights(queries, keys);
+    let mixed = drop_weights(weights, probability).matmul(values);
+    mixed.swap_dims(1, 2).reshape([tokens, packed / 3])
+}
+
+pub(crate) fn attention_weights(qkv: Tensor<2>, shape: AttentionShape) -> Tensor<4> {
+    let [queries, keys, _] = per_head(qkv, shape);
+    weights(queries, keys)
+}
+
+/// Queries, keys and values, `[batch, heads, context, channels]` each.
+fn per_head(qkv: Tensor<2>, shape: AttentionShape) -> [Tensor<4>; 3] {
     let AttentionShape {
         batch,
         context,
@@ -11,23 +25,22 @@ pub(crate) fn causal_attention(qkv: Tensor<2>, shape: AttentionShape, probabilit
     } = shape;
     let [tokens, packed] = qkv.dims();
     let width = packed / 3;
-    let channels = width / heads;
-
-    let per_head = |part: usize| -> Tensor<4> {
+    [0, 1, 2].map(|part| {
         let columns = part * width..(part + 1) * width;
         qkv.clone()
             .slice([0..tokens, columns])
-            .reshape([batch, context, heads, channels])
+            .reshape([batch, context, heads, width / heads])
             .swap_dims(1, 2)
-    };
-    let (queries, keys, values) = (per_head(0), per_head(1), per_head(2));
+    })
+}
 
+/// `softmax(Q K^T / sqrt(d) + mask)`, `[batch, heads, context, context]`.
+fn weights(queries: Tensor<4>, keys: Tensor<4>) -> Tensor<4> {
+    let [_, _, context, channels] = queries.dims();
     let scale = 1.0 / (channels as f64).sqrt();
-    let scores = (queries * scale).matmul(keys.transpose()); // [batch, heads, context, context]
+    let scores = (queries * scale).matmul(keys.transpose());
     let future = Tensor::<2, Bool>::tril_mask([context, context], 0, &scores.device());
-    let weights = softmax(scores.mask_fill(future.unsqueeze(), f32::NEG_INFINITY), 3);
-    let mixed = drop_weights(weights, probability).matmul(values);
-    mixed.swap_dims(1, 2).reshape([tokens, width])
+    softmax(scores.mask_fill(future.unsqueeze(), f32::NEG_INFINITY), 3)
 }
 
 /// The mask is that of the weights stored as `[batch, heads, blocks, context, BLOCK]`: by blocks of queries, and in a block

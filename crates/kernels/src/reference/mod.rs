@@ -9,7 +9,7 @@ mod embedding;
 mod layer_norm;
 mod linear;
 
-pub(crate) use attention::causal_attention;
+pub(crate) use attention::{attention_weights, causal_attention};
 pub(crate) use cross_entropy::cross_entropy;
 pub(crate) use dropout::bias_dropout_add;
 pub(crate) use embedding::embedding;

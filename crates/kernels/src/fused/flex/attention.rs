@@ -35,7 +35,13 @@ impl Operation<Flex, 1> for CausalAttention {
         (tensor(out, shape), SavedAttention { qkv, log_sum_exp })
     }
 
-    fn backward(&self, _: [Option<FlexTensor>; 1], saved: SavedAttention, d_out: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+    fn backward(
+        &self,
+        _: [Option<FlexTensor>; 1],
+        saved: SavedAttention,
+        d_out: FlexTensor,
+        _: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
         let shape = dimensions(&saved.qkv);
         let mut d_qkv = Buffer::new(shape[0] * shape[1]);
         attention::backward(

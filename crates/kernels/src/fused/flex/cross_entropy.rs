@@ -35,7 +35,13 @@ impl Operation<Flex, 1> for CrossEntropy<FlexTensor> {
         (tensor(nll, [tokens]), saved)
     }
 
-    fn backward(&self, _: [Option<FlexTensor>; 1], saved: SavedCrossEntropy, d_nll: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+    fn backward(
+        &self,
+        _: [Option<FlexTensor>; 1],
+        saved: SavedCrossEntropy,
+        d_nll: FlexTensor,
+        _: [bool; 1],
+    ) -> [Option<FlexTensor>; 1] {
         // The logits become their gradient, in place where nothing else holds them.
         let mut logits = saved.logits;
         cross_entropy::backward(

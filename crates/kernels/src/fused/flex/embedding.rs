@@ -42,7 +42,13 @@ impl Operation<Flex, 2> for Embedding<FlexTensor> {
         (tensor(y, shape), saved)
     }
 
-    fn backward(&self, _: [Option<FlexTensor>; 2], saved: SavedEmbedding, dy: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
+    fn backward(
+        &self,
+        _: [Option<FlexTensor>; 2],
+        saved: SavedEmbedding,
+        dy: FlexTensor,
+        _: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
         let mut d_table = Buffer::new(saved.table.iter().product());
         let mut d_positions = Buffer::new(saved.positions.iter().product());
         embedding::backward(

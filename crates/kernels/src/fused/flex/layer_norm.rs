@@ -48,7 +48,13 @@ impl Operation<Flex, 3> for LayerNorm {
         (tensor(y, shape), saved)
     }
 
-    fn backward(&self, _: [Option<FlexTensor>; 3], saved: SavedLayerNorm, dy: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    fn backward(
+        &self,
+        _: [Option<FlexTensor>; 3],
+        saved: SavedLayerNorm,
+        dy: FlexTensor,
+        _: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
         let dy = contiguous(dy);
         let shape = dimensions(&dy);
         let width = shape[1];

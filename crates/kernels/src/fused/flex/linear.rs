@@ -41,9 +41,7 @@ impl Operation<Flex, 3> for Linear {
         let dy = contiguous(dy);
         let multiply = |a, b| product(a, b, Onto::Zero, self.precision);
         let dx = wanted[0].then(|| multiply(matrix(&dy), matrix(&weight).transposed()));
-        let d_weight = x
-            .as_ref()
-            .map(|x| multiply(matrix(x).transposed(), matrix(&dy)));
+        let d_weight = x.as_ref().map(|x| multiply(matrix(x).transposed(), matrix(&dy)));
         let d_bias = (wanted[2] && has_bias).then(|| {
             let mut sums = Buffer::new(dimensions(&dy)[1]);
             sum_rows(elements(&dy), &mut sums);
@@ -84,9 +82,7 @@ impl Operation<Flex, 2> for LinearTied {
         let dy = contiguous(dy);
         let multiply = |a, b| product(a, b, Onto::Zero, self.precision);
         let dx = wanted[0].then(|| multiply(matrix(&dy), matrix(&embedding)));
-        let d_embedding = x
-            .as_ref()
-            .map(|x| multiply(matrix(&dy).transposed(), matrix(x)));
+        let d_embedding = x.as_ref().map(|x| multiply(matrix(&dy).transposed(), matrix(x)));
         [dx, d_embedding]
     }
 }

@@ -27,7 +27,13 @@ impl Operation<Flex, 3> for BiasDropoutAdd {
         (tensor(y, shape), bias(&offset).is_some())
     }
 
-    fn backward(&self, _: [Option<FlexTensor>; 3], has_bias: bool, dy: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    fn backward(
+        &self,
+        _: [Option<FlexTensor>; 3],
+        has_bias: bool,
+        dy: FlexTensor,
+        _: [bool; 3],
+    ) -> [Option<FlexTensor>; 3] {
         let dy = contiguous(dy);
         let shape = dimensions(&dy);
         let mut d_bias = has_bias.then(|| Buffer::new(shape[1]));

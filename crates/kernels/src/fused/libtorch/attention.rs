@@ -45,7 +45,13 @@ impl Operation<LibTorch, 1> for CausalAttention {
         (y, SavedAttention { qkv, out })
     }
 
-    fn backward(&self, _: [Option<TchTensor>; 1], saved: SavedAttention, dy: TchTensor, _: [bool; 1]) -> [Option<TchTensor>; 1] {
+    fn backward(
+        &self,
+        _: [Option<TchTensor>; 1],
+        saved: SavedAttention,
+        dy: TchTensor,
+        _: [bool; 1],
+    ) -> [Option<TchTensor>; 1] {
         let SavedAttention { qkv, out } = saved;
         let dy = dy.tensor.to_kind(out.tensor.kind());
         let d_qkv = vector_jacobian_product(&out.tensor, &qkv.tensor, &dy);

@@ -38,7 +38,13 @@ impl Operation<LibTorch, 2> for Embedding<TchTensor> {
         (TchTensor::new(y), saved)
     }
 
-    fn backward(&self, _: [Option<TchTensor>; 2], saved: SavedEmbedding, dy: TchTensor, wanted: [bool; 2]) -> [Option<TchTensor>; 2] {
+    fn backward(
+        &self,
+        _: [Option<TchTensor>; 2],
+        saved: SavedEmbedding,
+        dy: TchTensor,
+        wanted: [bool; 2],
+    ) -> [Option<TchTensor>; 2] {
         let [batch, context] = dimensions(&self.tokens);
         let [_, width] = dimensions(&dy);
         let dy = match saved.mask {

@@ -36,7 +36,13 @@ impl Operation<LibTorch, 3> for LayerNorm {
         (TchTensor::new(y), saved)
     }
 
-    fn backward(&self, _: [Option<TchTensor>; 3], saved: SavedLayerNorm, dy: TchTensor, _: [bool; 3]) -> [Option<TchTensor>; 3] {
+    fn backward(
+        &self,
+        _: [Option<TchTensor>; 3],
+        saved: SavedLayerNorm,
+        dy: TchTensor,
+        _: [bool; 3],
+    ) -> [Option<TchTensor>; 3] {
         let has_bias = bias(&saved.bias).is_some();
         let weight = &saved.weight.tensor;
         let [dx, d_weight, d_bias] = layer_norm_backward(

@@ -30,7 +30,13 @@ impl Operation<LibTorch, 3> for BiasDropoutAdd {
         (y, SavedBranch { mask, has_bias })
     }
 
-    fn backward(&self, _: [Option<TchTensor>; 3], saved: SavedBranch, dy: TchTensor, _: [bool; 3]) -> [Option<TchTensor>; 3] {
+    fn backward(
+        &self,
+        _: [Option<TchTensor>; 3],
+        saved: SavedBranch,
+        dy: TchTensor,
+        _: [bool; 3],
+    ) -> [Option<TchTensor>; 3] {
         let dx = match saved.mask {
             Some(mask) => TchTensor::new(dropped_backward(&dy.tensor, &mask.tensor, self.dropout)),
             None => dy.clone(),
