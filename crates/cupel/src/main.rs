@@ -10,9 +10,10 @@ mod arguments;
 mod commands;
 mod logging;
 mod progress;
+mod signals;
 mod table;
 
-use std::{process::ExitCode, sync::atomic::AtomicBool};
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -22,14 +23,11 @@ use crate::arguments::{Arguments, Command, Show};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Set by the first Ctrl-C, SIGTERM or SIGHUP; looked at between two steps.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
-        Command::Train(arguments) => commands::train(&arguments, &STOP),
-        Command::Sweep(arguments) => commands::sweep(&arguments, &STOP),
+        Command::Train(arguments) => commands::train(&arguments),
+        Command::Sweep(arguments) => commands::sweep(&arguments),
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Devices => commands::devices(),
         Command::List(arguments) => Ok(commands::list(arguments.what)),

@@ -3,6 +3,7 @@
 //! A [`Recipe`] says everything about a trial; [`run()`] trains it into a directory of its own, step by step with a
 //! [`Trainer`].
 
+pub mod change;
 pub mod checkpoint;
 pub mod config;
 mod curve;
@@ -12,6 +13,7 @@ pub mod libtorch;
 mod precision;
 mod recipe;
 pub mod records;
+mod resume;
 mod run;
 pub mod tensors;
 mod trainer;
@@ -21,6 +23,7 @@ pub use device::{DeviceError, DeviceName};
 pub use precision::{PrecisionError, check_precision};
 pub use recipe::{Recipe, TrainingConfig};
 pub use records::{CurveRow, Status, TrialFiles, TrialResult, write_atomically};
+pub use resume::adopt;
 pub use run::{Outcome, RunError, run};
 pub use trainer::{Step, Trainer, TrainerError};
 

@@ -78,6 +78,10 @@ pub struct TrainingConfig {
     /// How many of the newest checkpoints are kept; the best by validation loss stays besides.
     #[schemars(range(min = 1))]
     pub keep_last: usize,
+    /// Checkpoints whose step is a multiple of this are kept as well; none if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub keep_every: Option<u64>,
     /// Which implementation of the operations runs.
     pub kernels: Kernels,
     /// What the operands of matrix products are rounded to.
@@ -97,6 +101,7 @@ impl Default for TrainingConfig {
             eval_tokens: 1 << 20,
             checkpoint_every: 1000,
             keep_last: 1,
+            keep_every: None,
             kernels: Kernels::default(),
             precision: Precision::default(),
         }
@@ -284,9 +289,14 @@ impl Recipe {
     ///
     /// `sha256sum recipe.toml` in a trial's directory gives the same.
     pub fn hash(&self) -> String {
-        let digest = Sha256::digest(self.to_toml());
-        digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        hash_of(&self.to_toml())
     }
+}
+
+/// The hash of the recipe that was written as `toml`.
+pub(crate) fn hash_of(toml: &str) -> String {
+    let digest = Sha256::digest(toml);
+    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes the default `name` into the tables that have variants and name none.

@@ -1,19 +1,25 @@
-use std::{env, iter, path::Path, process::ExitCode, sync::atomic::AtomicBool};
+use std::{
+    env, iter,
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use miette::{Context, IntoDiagnostic};
 use sweep::{Machine, Plan, ResultsFiles, RunOptions, Summary, SweepFile, run};
 
 use super::{
     devices::{gpu_names, libtorch_version},
-    train::{TRY_AGAIN, stop_on_signals},
+    train::TRY_AGAIN,
 };
 use crate::{
     arguments::{SweepArguments, assignments},
     progress::Progress,
+    signals::stop_on_signals,
     table::{comparison, table, thousands},
 };
 
-pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::Result<ExitCode> {
+pub fn sweep(arguments: &SweepArguments) -> miette::Result<ExitCode> {
     let file = SweepFile::read(&arguments.sweep, &assignments(&arguments.set)?)?;
     let plan = Plan::new(&file)?;
     if arguments.dry_run {
@@ -23,7 +29,8 @@ pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::R
     // A missing device or text is found before anything is written.
     arguments.device.open()?;
     plan.check_texts().into_diagnostic()?;
-    stop_on_signals(stop)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signals(&stop)?;
 
     let machine = Machine::this(gpu_names());
     let out = arguments
@@ -42,7 +49,7 @@ pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::R
     };
     let files = ResultsFiles::new(out);
     let progress = Progress::new();
-    let summary = run(&plan, &files, &options, &progress, stop)?;
+    let summary = run(&plan, &files, &options, &progress, &stop)?;
     progress.finish();
     print_summary(&summary, &files);
     Ok(match (summary.failed, summary.stopped) {
