@@ -4,7 +4,6 @@
     reason = "a test that unwraps an error has failed, as it should"
 )]
 
-#[allow(dead_code, reason = "the other end-to-end tests share a sweep")]
 mod place;
 
 use std::{fs, process::Output};

@@ -6,31 +6,13 @@
 
 mod place;
 
-use std::{
-    fs,
-    os::unix::process::CommandExt,
-    path::Path,
-    thread,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{fs, os::unix::process::CommandExt, path::Path, time::SystemTime};
 
 use nix::{
     sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
-use place::{Place, SWEEP, timeless};
-
-/// Waits until `condition` holds, and fails where it does not within a minute.
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "waited a minute for {what}"
-        );
-        thread::sleep(Duration::from_millis(5));
-    }
-}
+use place::{Place, SWEEP, timeless, wait_for};
 
 /// Trials with a result, and when it was written.
 fn results(out: &Path) -> Vec<(String, SystemTime)> {
@@ -154,12 +136,14 @@ fn a_sweep_that_is_asked_to_stop_goes_on_later() {
     let name = out.display().to_string();
     let arguments = ["sweep", "sweep.toml", "--jobs", "2", "--out", &name];
 
-    let mut runner = place.command(&arguments).spawn().unwrap();
-    wait_for("trials at work", || trials(&out).len() == 2);
-    kill(Pid::from_raw(runner.id() as i32), Signal::SIGTERM).unwrap();
-    assert_eq!(runner.wait().unwrap().code(), Some(75));
-    assert!(trials(&out).is_empty(), "its trials have ended with it");
-    assert!(results(&out).len() < 4);
+    for signal in [Signal::SIGUSR1, Signal::SIGTERM] {
+        let mut runner = place.command(&arguments).spawn().unwrap();
+        wait_for("trials at work", || trials(&out).len() == 2);
+        kill(Pid::from_raw(runner.id() as i32), signal).unwrap();
+        assert_eq!(runner.wait().unwrap().code(), Some(75), "{signal}");
+        assert!(trials(&out).is_empty(), "its trials have ended with it");
+        assert!(results(&out).len() < 4);
+    }
 
     assert!(place.run(&arguments).status.success());
     assert_eq!(results(&out).len(), 4);

@@ -1,13 +1,18 @@
 //! What the end-to-end tests share: the real binary, in a directory of its own.
 
+#![allow(dead_code, reason = "every test binary uses a part of it")]
+
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+use training::{TrialFiles, checkpoint::verify};
 
 /// A sweep of four trials that takes seconds.
 pub const SWEEP: &str = "\
@@ -22,6 +27,22 @@ data = { corpus = \"synthetic\", tokenizer = \"byte\" }
 model = { layers = 1, heads = 2, width = 16, context = 16 }
 schedule = { lr = 1e-2, warmup = 5 }
 training = { steps = 400, batch_size = 8, accumulate = 1, eval_every = 100, eval_tokens = 4096, checkpoint_every = 20 }
+";
+
+/// A recipe that takes seconds, and whose checkpoints are of many steps.
+pub const RECIPE: &str = "\
+data = { corpus = \"synthetic\", tokenizer = \"byte\" }
+model = { layers = 1, heads = 2, width = 16, context = 16, dropout = 0.1 }
+schedule = { lr = 1e-2, warmup = 5 }
+
+[training]
+steps = 400
+batch_size = 8
+accumulate = 1
+log_every = 1
+eval_every = 100
+eval_tokens = 4096
+checkpoint_every = 5
 ";
 
 /// A directory to run `cupel` in.
@@ -81,6 +102,20 @@ impl Default for Place {
     }
 }
 
+/// What a clock and the system measure, in any of the files.
+const MEASURED: [&str; 10] = [
+    "seconds",
+    "tokens_per_second",
+    "step_seconds_p50",
+    "step_seconds_p90",
+    "step_seconds_p99",
+    "peak_flops",
+    "mfu",
+    "peak_memory",
+    "started",
+    "finished",
+];
+
 /// The rows of a CSV file by the names of their columns, without what a clock has measured.
 ///
 /// # Panics
@@ -89,8 +124,52 @@ pub fn timeless(path: &Path) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_path(path).expect("a CSV file");
     let rows = reader.deserialize().map(|row| row.expect("a row"));
     rows.map(|mut row: BTreeMap<String, String>| {
-        row.retain(|column, _| column != "seconds" && column != "tokens_per_second");
+        row.retain(|column, _| !MEASURED.contains(&column.as_str()));
         row
     })
     .collect()
+}
+
+/// How many rows the curve of a trial has; the last may be cut short.
+pub fn rows(trial: &Path) -> usize {
+    let curve = fs::read_to_string(TrialFiles::new(trial).curve()).unwrap_or_default();
+    curve.lines().count().saturating_sub(1)
+}
+
+/// What a finished trial leaves but times: its curve, its result, and all that its newest and its best checkpoint hold.
+///
+/// # Panics
+/// Where something is missing or damaged.
+pub fn left(trial: &Path) -> impl PartialEq + std::fmt::Debug + use<> {
+    let files = TrialFiles::new(trial);
+    let result = fs::read(files.result()).expect("a result");
+    let mut result: serde_json::Value = serde_json::from_slice(&result).expect("JSON");
+    for key in MEASURED {
+        result[key] = serde_json::Value::Null;
+    }
+    let checkpoints = ["latest", "best"].map(|pointer| {
+        let name = fs::read_to_string(files.checkpoints().join(pointer)).expect("a pointer");
+        let saved = verify(&files.checkpoints().join(name)).expect("an intact checkpoint");
+        let mut progress = saved.progress;
+        progress.seconds = 0.0;
+        let tensors = ["model.safetensors", "optimizer.safetensors"]
+            .map(|file| training::tensors::read(&saved.path.join(file)).expect("tensors"));
+        (progress, tensors)
+    });
+    (timeless(&files.curve()), result, checkpoints)
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// Where it does not within a minute.
+pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "waited a minute for {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
 }

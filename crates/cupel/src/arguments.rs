@@ -38,6 +38,8 @@ pub struct TrainArguments {
     /// The recipe, a TOML file.
     pub recipe: PathBuf,
     /// Set a key of the recipe, such as schedule.lr=3e-4; may be repeated.
+    ///
+    /// A trial under way takes another training.steps, log_every, checkpoint_every, keep_last or keep_every from here.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// flex, libtorch or libtorch:cuda:N.

@@ -11,9 +11,10 @@ mod commands;
 mod logging;
 mod picture;
 mod progress;
+mod signals;
 mod table;
 
-use std::{process::ExitCode, sync::atomic::AtomicBool};
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -23,17 +24,14 @@ use crate::arguments::{Arguments, Command, Show};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Set by the first Ctrl-C, SIGTERM or SIGHUP; looked at between two steps.
-static STOP: AtomicBool = AtomicBool::new(false);
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
-        Command::Train(arguments) => commands::train(&arguments, &STOP),
-        Command::Sweep(arguments) => commands::sweep(&arguments, &STOP),
+        Command::Train(arguments) => commands::train(&arguments),
+        Command::Sweep(arguments) => commands::sweep(&arguments),
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Diff(arguments) => commands::diff(&arguments),
-        Command::LrFind(arguments) => commands::lr_find(&arguments, &STOP),
+        Command::LrFind(arguments) => commands::lr_find(&arguments),
         Command::Devices => commands::devices(),
         Command::List(arguments) => Ok(commands::list(arguments.what)),
         Command::Schema(arguments) => commands::schema(arguments.of),

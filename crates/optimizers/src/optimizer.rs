@@ -118,8 +118,19 @@ impl Optimizer {
     /// The whole state as named tensors: `PATH.NAME` for each tensor or number of state, `PATH.t` for the number of
     /// updates.
     pub fn state(&self) -> BTreeMap<String, TensorData> {
-        let slots = self.slots.iter();
-        slots.flat_map(|(path, slot)| slot.named(path)).collect()
+        self.paths().flat_map(|path| self.state_of(path)).collect()
+    }
+
+    /// The paths of the parameters that were updated.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.slots.keys().map(String::as_str)
+    }
+
+    /// The state of the parameter at `path` alone, its names as in [`state`](Self::state); empty where it has none.
+    pub fn state_of(&self, path: &str) -> BTreeMap<String, TensorData> {
+        let slot = self.slots.get(path);
+        slot.map(|slot| slot.named(path).into_iter().collect())
+            .unwrap_or_default()
     }
 
     /// Takes up the state that [`state`](Self::state) gave, for the parameters of `model`.

@@ -55,6 +55,11 @@ impl<R: AtStep + Serialize + DeserializeOwned> Rows<R> {
         }
         self.writer.flush()
     }
+
+    /// Has the disk hold every row, so that no checkpoint is ahead of its curve.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.writer.get_ref().sync_data()
+    }
 }
 
 /// The rows of a curve, up to the first that a kill has cut short; none where there is no file.

@@ -3,6 +3,7 @@
 //! A [`Recipe`] says everything about a trial; [`run()`] trains it into a directory of its own, step by step with a
 //! [`Trainer`].
 
+pub mod change;
 pub mod checkpoint;
 pub mod config;
 mod curve;
@@ -17,6 +18,7 @@ pub mod lr_find;
 mod precision;
 mod recipe;
 pub mod records;
+mod resume;
 mod run;
 mod speed;
 pub mod spikes;
@@ -32,6 +34,7 @@ pub use hasher::RecipeHasher;
 pub use precision::{PrecisionError, check_precision};
 pub use recipe::{Recipe, TrainingConfig};
 pub use records::{CurveRow, Status, TrialFiles, TrialResult, write_atomically};
+pub use resume::adopt;
 pub use run::{Outcome, RunError, run};
 pub use speed::{Speed, measure_peak};
 pub use trainer::{Gradient, Step, Trainer, TrainerError};

@@ -81,6 +81,10 @@ pub struct TrainingConfig {
     /// How many of the newest checkpoints are kept; the best by validation loss stays besides.
     #[schemars(range(min = 1))]
     pub keep_last: usize,
+    /// Checkpoints whose step is a multiple of this are kept as well; none if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub keep_every: Option<u64>,
     /// Steps between two looks at the layers, for layers.csv; 0 never looks.
     pub diagnose_every: u64,
     /// Steps before a step that its loss and gradient norm are measured against: z = (value - median) / (1.4826 * median
@@ -114,6 +118,7 @@ impl Default for TrainingConfig {
             eval_tokens: 1 << 20,
             checkpoint_every: 1000,
             keep_last: 1,
+            keep_every: None,
             diagnose_every: 0,
             spike_window: 64,
             spike_threshold: 7.0,
@@ -302,8 +307,13 @@ impl Recipe {
     ///
     /// `sha256sum recipe.toml` in a trial's directory gives the same.
     pub fn hash(&self) -> String {
-        short(&Sha256::digest(self.to_toml()))
+        hash_of(&self.to_toml())
     }
+}
+
+/// The hash of the recipe that was written as `toml`.
+pub(crate) fn hash_of(toml: &str) -> String {
+    short(&Sha256::digest(toml))
 }
 
 /// An error of the value at `key`, at the nearest place that was written: the key, its table, or the start of the file.

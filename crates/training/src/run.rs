@@ -15,10 +15,12 @@ use tracing::info;
 
 use crate::{
     CurveRow, Recipe, Status, TrialFiles, TrialResult, VERSION,
-    checkpoint::{self, CheckpointError, Checkpoints, Pointer, Progress},
+    change::Refusal,
+    checkpoint::{CheckpointError, Checkpoints, Progress},
     curve::Curve,
     device::{DeviceError, DeviceName},
     records::{CorpusRecord, write_atomically},
+    resume::{claim, restore},
     speed::{Speed, StepTimes, measure_peak},
     trainer::{Step, Trainer, TrainerError},
     watch::Watch,
@@ -62,8 +64,15 @@ pub enum RunError {
         source: io::Error,
     },
     /// The directory belongs to another recipe.
-    #[error("{0} holds a trial of another recipe; train into another directory, or remove this one")]
-    AnotherRecipe(String),
+    #[error(
+        "the trial in {directory} is not gone on with: {refusal}\ntrain into another directory, or remove that one"
+    )]
+    AnotherRecipe {
+        /// The directory.
+        directory: String,
+        /// How the recipes differ.
+        refusal: Refusal,
+    },
 }
 
 /// Trains `recipe` on `device` into its directory, going on from the newest checkpoint there.
@@ -88,19 +97,13 @@ pub fn run(
     let dataset = recipe.open_text()?;
     let opened = device.open()?;
     let mut trainer = Trainer::new(recipe, dataset.vocabulary(), &opened)?;
-    let checkpoints = Checkpoints::new(files.checkpoints(), recipe.training.keep_last);
-    let mut progress = Progress {
+    let mut checkpoints = Checkpoints::new(files.checkpoints(), recipe);
+    let restored = restore(&mut checkpoints, recipe, &mut trainer)?;
+    let progress = restored.unwrap_or_else(|| Progress {
         seed: recipe.training.seed,
         recipe: recipe.hash(),
         ..Progress::default()
-    };
-    if let Some(path) = checkpoints.find(Pointer::Latest) {
-        let model = trainer.take_model();
-        let (model, saved) = checkpoint::load(&path, &progress.recipe, model, &mut trainer.optimizer)?;
-        trainer.put_model(model);
-        progress = saved;
-        info!("going on from {}", path.display());
-    }
+    });
     describe(recipe, device, &dataset, &trainer);
 
     let mut curve = Curve::open(&files.curve(), progress.step).map_err(at(&files.curve()))?;
@@ -164,7 +167,13 @@ impl Run<'_> {
         let mut since_row = StepTimes::default();
         loop {
             let step = self.progress.step;
-            let last = step == training.steps;
+            let last = step >= training.steps;
+
+            if stop.load(Ordering::Relaxed) {
+                self.save()?;
+                info!("stopped before step {step}; the same command goes on from here");
+                return Ok(Ending::Stopped);
+            }
 
             let val_loss = if step.is_multiple_of(training.eval_every) || last {
                 Some(self.evaluate()?)
@@ -177,17 +186,13 @@ impl Run<'_> {
                     .diverged_in_evaluation(&self.trainer, self.dataset, step, loss)?;
                 return Ok(Ending::Diverged);
             }
-            if (step > 0 && step.is_multiple_of(training.checkpoint_every)) || last {
-                self.save(&[Pointer::Latest])?;
+            let best = val_loss.is_some() && self.progress.best_step == Some(step);
+            if best || (step > 0 && step.is_multiple_of(training.checkpoint_every)) || last {
+                self.save()?;
             }
             if last {
                 self.record(None, val_loss, &since_row)?;
                 return Ok(Ending::Completed);
-            }
-            if stop.load(Ordering::Relaxed) {
-                self.save(&[Pointer::Latest])?;
-                info!("stopped before step {step}; the same command goes on from here");
-                return Ok(Ending::Stopped);
             }
 
             let clock = Instant::now();
@@ -214,25 +219,22 @@ impl Run<'_> {
         }
     }
 
-    /// Evaluates, and saves a checkpoint where the validation loss is the lowest so far.
+    /// Evaluates, and notes where the validation loss is the lowest so far.
     fn evaluate(&mut self) -> Result<f64, RunError> {
         let loss = self.trainer.evaluate(self.dataset)?;
         self.progress.last_val_loss = finite(loss);
         if loss.is_finite() && self.progress.best_val_loss.is_none_or(|best| loss < best) {
             self.progress.best_val_loss = Some(loss);
             self.progress.best_step = Some(self.progress.step);
-            self.save(&[Pointer::Latest, Pointer::Best])?;
         }
         Ok(loss)
     }
 
-    fn save(&self, pointers: &[Pointer]) -> Result<(), RunError> {
-        Ok(self.checkpoints.save(
-            self.trainer.model(),
-            &self.trainer.optimizer,
-            &self.progress,
-            pointers,
-        )?)
+    fn save(&mut self) -> Result<(), RunError> {
+        self.curve.sync().map_err(at(&self.files.curve()))?;
+        self.checkpoints
+            .save(self.trainer.model(), &self.trainer.optimizer, &self.progress)?;
+        Ok(())
     }
 
     fn record(
@@ -329,27 +331,13 @@ impl Run<'_> {
 }
 
 /// One process trains in a directory at a time; none where another does.
-fn lock(files: &TrialFiles) -> Result<Option<File>, RunError> {
+pub(crate) fn lock(files: &TrialFiles) -> Result<Option<File>, RunError> {
     let path = files.directory().join("lock");
     let file = File::create(&path).map_err(at(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(source)) => Err(at(&path)(source)),
-    }
-}
-
-/// Writes the resolved recipe down, or checks that it is the one that is there.
-fn claim(recipe: &Recipe, files: &TrialFiles) -> Result<(), RunError> {
-    let path = files.recipe();
-    let toml = recipe.to_toml();
-    match fs::read_to_string(&path) {
-        Ok(there) if there == toml => Ok(()),
-        Ok(_) => Err(RunError::AnotherRecipe(files.directory().display().to_string())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            write_atomically(&path, toml.as_bytes()).map_err(at(&path))
-        }
-        Err(error) => Err(at(&path)(error)),
     }
 }
 

@@ -1,16 +1,32 @@
 //! Named tensors: out of a module, into a module, and to and from safetensors files.
 
-use std::{collections::BTreeMap, fs::File, io, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, fmt, fs::File, io, path::Path};
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{DType, Tensor, TensorData},
 };
-use optimizers::ParameterPath;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use optimizers::{Optimizer, ParameterPath};
+use safetensors::{Dtype, SafeTensors, View};
 
 /// Tensors by name, such as `blocks.0.attention.output.weight`.
 pub type Tensors = BTreeMap<String, TensorData>;
+
+/// Tensors by name that are fetched from their device when they are written, one at a time.
+pub type LazyTensors<'a> = BTreeMap<String, LazyTensor<'a>>;
+
+/// A tensor whose values are fetched when they are asked for.
+pub struct LazyTensor<'a> {
+    dtype: DType,
+    shape: Vec<usize>,
+    fetch: Box<dyn Fn() -> TensorData + 'a>,
+}
+
+impl fmt::Debug for LazyTensor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LazyTensor({:?}, {:?})", self.dtype, self.shape)
+    }
+}
 
 /// Why named tensors could not be read, written or taken up.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +67,40 @@ pub enum TensorsError {
 
 /// The parameters of a module.
 pub fn parameters<M: Module>(module: &M) -> Tensors {
+    let parameters = lazy_parameters(module).into_iter();
+    parameters
+        .map(|(name, tensor)| (name, (tensor.fetch)()))
+        .collect()
+}
+
+/// The parameters of a module, each fetched when it is written.
+pub fn lazy_parameters<M: Module>(module: &M) -> LazyTensors<'static> {
     let mut collect = Collect {
         path: ParameterPath::default(),
-        tensors: Tensors::new(),
+        tensors: LazyTensors::new(),
     };
     module.visit(&mut collect);
     collect.tensors
+}
+
+/// The state of an optimizer, that of each parameter fetched when it is written.
+pub fn lazy_state(optimizer: &Optimizer) -> LazyTensors<'_> {
+    let mut tensors = LazyTensors::new();
+    for path in optimizer.paths() {
+        for (name, data) in optimizer.state_of(path) {
+            let key = name.clone();
+            let tensor = LazyTensor {
+                dtype: data.dtype(),
+                shape: data.shape().to_vec(),
+                fetch: Box::new(move || {
+                    let state = optimizer.state_of(path).remove(&key);
+                    state.expect("no update was made since its names were read")
+                }),
+            };
+            tensors.insert(name, tensor);
+        }
+    }
+    tensors
 }
 
 /// The module with its parameters replaced by `tensors`, which must be exactly its own in name and shape.
@@ -82,27 +126,65 @@ pub fn with_parameters<M: Module>(module: M, tensors: Tensors) -> Result<M, Tens
 /// # Errors
 /// Where the file cannot be written.
 pub fn write(path: &Path, tensors: &Tensors) -> Result<(), TensorsError> {
+    let tensors = tensors.iter().map(|(name, data)| {
+        let tensor = LazyTensor {
+            dtype: data.dtype(),
+            shape: data.shape().to_vec(),
+            fetch: Box::new(|| data.clone()),
+        };
+        (name.clone(), tensor)
+    });
+    write_lazily(path, tensors.collect())
+}
+
+/// Writes a safetensors file and syncs it; no more than one tensor is in memory at a time.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn write_lazily(path: &Path, tensors: LazyTensors<'_>) -> Result<(), TensorsError> {
     let damaged = |reason: String| TensorsError::Damaged {
         path: path.display().to_string(),
         reason,
     };
-    let mut views = Vec::with_capacity(tensors.len());
-    for (name, data) in tensors {
-        let dtype = safetensors_type(data.dtype())
-            .ok_or_else(|| damaged(format!("`{name}` has the type {:?}", data.dtype())))?;
-        let view = TensorView::new(dtype, data.shape().to_vec(), data.as_bytes())
-            .map_err(|error| damaged(error.to_string()))?;
-        views.push((name, view));
-    }
     let io = |source: io::Error| TensorsError::Io {
         path: path.display().to_string(),
         source,
     };
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let dtype = safetensors_type(tensor.dtype)
+            .ok_or_else(|| damaged(format!("`{name}` has the type {:?}", tensor.dtype)))?;
+        views.push((name, Viewed { dtype, tensor }));
+    }
     safetensors::serialize_to_file(views, None, path).map_err(|error| match error {
         safetensors::SafeTensorError::IoError(source) => io(source),
         other => damaged(other.to_string()),
     })?;
     File::open(path).and_then(|file| file.sync_all()).map_err(io)
+}
+
+/// A tensor as the writer of safetensors files sees it.
+struct Viewed<'a> {
+    dtype: Dtype,
+    tensor: LazyTensor<'a>,
+}
+
+impl View for Viewed<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.tensor.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        (self.tensor.fetch)().as_bytes().to_vec().into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.shape.iter().product::<usize>() * self.tensor.dtype.size()
+    }
 }
 
 /// Reads a safetensors file.
@@ -149,7 +231,7 @@ fn burn_type(dtype: Dtype) -> Option<DType> {
 
 struct Collect {
     path: ParameterPath,
-    tensors: Tensors,
+    tensors: LazyTensors<'static>,
 }
 
 impl ModuleVisitor for Collect {
@@ -162,7 +244,13 @@ impl ModuleVisitor for Collect {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.tensors.insert(self.path.join(), param.val().into_data());
+        let tensor = param.val();
+        let lazy = LazyTensor {
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+            fetch: Box::new(move || tensor.clone().into_data()),
+        };
+        self.tensors.insert(self.path.join(), lazy);
     }
 }
 

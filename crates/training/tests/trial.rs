@@ -6,68 +6,18 @@
     reason = "a test that unwraps an error has failed, as it should"
 )]
 
+mod common;
+
 use std::{
     fs,
-    path::Path,
-    sync::{
-        Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
 
+use common::{checkpoint, finish, go, recipe, timeless, turn};
 use data::{Dataset, OpenOptions};
-use training::{
-    CurveRow, DeviceName, Outcome, Recipe, Status, Trainer, TrialFiles, TrialResult,
-    config::Node,
-    read_curve, run,
-    tensors::{self, Tensors},
-};
-
-fn turn() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-const TINY: &str = "
-data = { corpus = 'synthetic', tokenizer = 'byte' }
-model = { layers = 2, heads = 2, width = 16, context = 16, dropout = 0.1 }
-schedule = { lr = 1e-2, warmup = 5 }
-training = { steps = 30, batch_size = 4, accumulate = 2, log_every = 3, eval_every = 10, eval_tokens = 1024, checkpoint_every = 7 }
-";
-
-fn recipe(changes: &[&str]) -> Recipe {
-    let mut node = Node::parse("recipe.toml", TINY).unwrap();
-    for change in changes {
-        node.merge(&Node::parse_assignment(change).unwrap());
-    }
-    Recipe::from_node(&node).unwrap()
-}
-
-fn go(recipe: &Recipe, directory: &Path, stop: &AtomicBool) -> Outcome {
-    run(recipe, DeviceName::Flex, &TrialFiles::new(directory), stop).unwrap()
-}
-
-fn finish(recipe: &Recipe, directory: &Path) -> TrialResult {
-    match go(recipe, directory, &AtomicBool::new(false)) {
-        Outcome::Finished(result) => *result,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The rows without what a clock has measured.
-fn timeless(directory: &Path) -> Vec<CurveRow> {
-    let rows = read_curve(&directory.join("curve.csv")).unwrap();
-    rows.into_iter().map(CurveRow::reproducible).collect()
-}
-
-fn checkpoint(directory: &Path, name: &str) -> (Tensors, Tensors) {
-    let name = fs::read_to_string(directory.join("checkpoints").join(name)).unwrap();
-    let path = directory.join("checkpoints").join(name);
-    let read = |file: &str| tensors::read(&path.join(file)).unwrap();
-    (read("model.safetensors"), read("optimizer.safetensors"))
-}
+use training::{CurveRow, DeviceName, Outcome, Recipe, Status, Trainer, TrialResult, config::Node};
 
 #[test]
 fn a_trial_learns_and_leaves_its_files() {
@@ -164,31 +114,6 @@ fn rows_after_the_checkpoint_are_made_again() {
 }
 
 #[test]
-fn with_every_optimizer_a_trial_goes_on_from_its_checkpoint_bit_for_bit() {
-    let _turn = turn();
-    for (name, _) in optimizers::Algorithm::CATALOGUE {
-        let recipe = recipe(&[
-            &format!("optimizer.name={name}"),
-            "schedule={ lr = 1e-3, warmup = 5 }",
-            "training.keep_last=9",
-        ]);
-        let directory = tempfile::tempdir().unwrap();
-        finish(&recipe, directory.path());
-        let (rows, tensors) = (timeless(directory.path()), checkpoint(directory.path(), "latest"));
-        // As if it had been killed after step 14.
-        let checkpoints = directory.path().join("checkpoints");
-        fs::remove_file(directory.path().join("result.json")).unwrap();
-        for step in [21, 28, 30] {
-            fs::remove_dir_all(checkpoints.join(format!("step-{step:08}"))).unwrap();
-        }
-        fs::write(checkpoints.join("latest"), "step-00000014").unwrap();
-        finish(&recipe, directory.path());
-        assert_eq!(timeless(directory.path()), rows, "{name}");
-        assert_eq!(checkpoint(directory.path(), "latest"), tensors, "{name}");
-    }
-}
-
-#[test]
 fn any_loss_trains_and_evaluation_reports_cross_entropy() {
     let _turn = turn();
     let trial = |change: &str| {
@@ -247,21 +172,6 @@ fn a_diverged_trial_is_a_result() {
     // Its last row is there, and empty where there is no number.
     let last = timeless(directory.path()).pop().unwrap();
     assert_eq!((last.step, last.val_loss), (result.steps, None));
-}
-
-#[test]
-fn a_directory_of_another_recipe_is_refused() {
-    let _turn = turn();
-    let directory = tempfile::tempdir().unwrap();
-    finish(&recipe(&["training.steps=5"]), directory.path());
-    let error = run(
-        &recipe(&["training.steps=6"]),
-        DeviceName::Flex,
-        &TrialFiles::new(directory.path()),
-        &AtomicBool::new(false),
-    )
-    .unwrap_err();
-    assert!(error.to_string().contains("another recipe"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::AtomicBool,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,22 +13,24 @@ use training::{
     write_atomically,
 };
 
-use super::train::{TRY_AGAIN, default_out, stop_on_signals};
+use super::train::{TRY_AGAIN, default_out};
 use crate::{
     arguments::{LrFindArguments, assignments},
     picture,
+    signals::stop_on_signals,
 };
 
-pub fn lr_find(arguments: &LrFindArguments, stop: &'static AtomicBool) -> miette::Result<ExitCode> {
+pub fn lr_find(arguments: &LrFindArguments) -> miette::Result<ExitCode> {
     let LrFindArguments { from, to, steps, .. } = *arguments;
     if from >= to {
         bail!("--from {from} must be below --to {to}");
     }
     let recipe = Recipe::read(&arguments.recipe, &assignments(&arguments.set)?)?;
-    stop_on_signals(stop)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signals(&stop)?;
     let bar = progress(steps);
     let test = RangeTest { from, to, steps };
-    let points = range_test(&recipe, arguments.device, test, stop, |point| {
+    let points = range_test(&recipe, arguments.device, test, &stop, |point| {
         bar.set_message(format!("lr {:.1e}, loss {:.4}", point.lr, point.smoothed_loss));
         bar.inc(1);
     })

@@ -4,7 +4,7 @@ use std::{
     iter,
     path::Path,
     process::ExitCode,
-    sync::atomic::AtomicBool,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use miette::{Context, IntoDiagnostic};
@@ -12,15 +12,16 @@ use sweep::{Machine, Plan, ResultsFiles, RunOptions, Summary, SweepFile, run_swe
 
 use super::{
     devices::{gpu_names, libtorch_version},
-    train::{TRY_AGAIN, stop_on_signals},
+    train::TRY_AGAIN,
 };
 use crate::{
     arguments::{SweepArguments, assignments},
     progress::Progress,
+    signals::stop_on_signals,
     table::{comparison, thousands},
 };
 
-pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::Result<ExitCode> {
+pub fn sweep(arguments: &SweepArguments) -> miette::Result<ExitCode> {
     let file = SweepFile::read(&arguments.sweep, &assignments(&arguments.set)?)?;
     let out = arguments
         .out
@@ -40,7 +41,8 @@ pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::R
     // A missing device or text is found before anything is written.
     arguments.device.open()?;
     plan.check_texts().into_diagnostic()?;
-    stop_on_signals(stop)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signals(&stop)?;
 
     let machine = Machine::this(gpu_names());
     let options = RunOptions {
@@ -54,7 +56,7 @@ pub fn sweep(arguments: &SweepArguments, stop: &'static AtomicBool) -> miette::R
         command: command_line(),
     };
     let progress = Progress::new();
-    let summary = run_sweep(&file, plan, &files, &options, &progress, stop)?;
+    let summary = run_sweep(&file, plan, &files, &options, &progress, &stop)?;
     progress.finish();
     print_summary(&summary, &files);
     Ok(match (summary.failed, summary.stopped) {

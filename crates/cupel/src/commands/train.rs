@@ -1,22 +1,24 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use miette::{Context, IntoDiagnostic};
-use training::{Outcome, Recipe, Status, TrialFiles, TrialResult, run};
+use training::{Outcome, Recipe, Status, TrialFiles, TrialResult, adopt, config::Node, run};
 
 use crate::{
     arguments::{TrainArguments, assignments},
     logging,
+    signals::stop_on_signals,
 };
 
 /// The exit code of a run that was asked to stop, or found another at work: run it again later (`EX_TEMPFAIL`).
 pub const TRY_AGAIN: u8 = 75;
 
-pub fn train(arguments: &TrainArguments, stop: &'static AtomicBool) -> miette::Result<ExitCode> {
-    let recipe = Recipe::read(&arguments.recipe, &assignments(&arguments.set)?)?;
+pub fn train(arguments: &TrainArguments) -> miette::Result<ExitCode> {
+    let assignments = assignments(&arguments.set)?;
+    let recipe = Recipe::read(&arguments.recipe, &assignments)?;
     let files = TrialFiles::new(
         arguments
             .out
@@ -29,9 +31,13 @@ pub fn train(arguments: &TrainArguments, stop: &'static AtomicBool) -> miette::R
         .into_diagnostic()
         .wrap_err_with(|| format!("cannot make {}", files.directory().display()))?;
     logging::to_stdout_and(&files.log())?;
-    stop_on_signals(stop)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signals(&stop)?;
 
-    match run(&recipe, arguments.device, &files, stop).into_diagnostic()? {
+    let leaves = assignments.iter().flat_map(Node::leaves);
+    let asked: Vec<String> = leaves.map(|(key, _)| key).collect();
+    adopt(&recipe, &asked, &files).into_diagnostic()?;
+    match run(&recipe, arguments.device, &files, &stop).into_diagnostic()? {
         Outcome::Finished(result) => {
             println!("{}", summary(&result, &files));
             Ok(ExitCode::SUCCESS)
@@ -43,17 +49,6 @@ pub fn train(arguments: &TrainArguments, stop: &'static AtomicBool) -> miette::R
             Ok(ExitCode::from(TRY_AGAIN))
         }
     }
-}
-
-/// Sets `stop` at the first signal to end, and ends at once at the second.
-pub fn stop_on_signals(stop: &'static AtomicBool) -> miette::Result<()> {
-    ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .into_diagnostic()
-    .wrap_err("cannot listen for signals")
 }
 
 /// The directory of a recipe's trial where none is given.

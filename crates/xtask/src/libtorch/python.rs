@@ -32,6 +32,7 @@ print(json.dumps({
     "torch": version("torch"),
     "numpy": version("numpy"),
     "setuptools": version("setuptools"),
+    "safetensors": version("safetensors"),
     "lib": lib(),
 }))
 "#;
@@ -46,6 +47,7 @@ pub struct Python {
     pub torch: Option<String>,
     pub numpy: Option<String>,
     pub setuptools: Option<String>,
+    pub safetensors: Option<String>,
     /// Where torch's libraries are, if they are.
     pub lib: Option<PathBuf>,
 }
@@ -57,8 +59,9 @@ impl Python {
         serde_json::from_slice(&output.stdout).ok()
     }
 
-    /// Its PyTorch, where that has the wanted version and can be built against and compared with.
+    /// Its PyTorch, where that has the wanted version and can be built against, compared with, and read checkpoints with.
     pub fn into_installation(self) -> Option<Installation> {
+        self.safetensors.as_ref()?;
         self.into_any_installation()
             .filter(|installation| is_wanted(installation.version()))
     }
@@ -87,6 +90,7 @@ impl Python {
             torch: Some("2.9.0+cu128".into()),
             numpy: Some("2.3.5".into()),
             setuptools: Some("80.9.0".into()),
+            safetensors: Some("0.8.0".into()),
             lib: Some("/venv/lib/python3.12/site-packages/torch/lib".into()),
         }
     }
@@ -123,6 +127,14 @@ mod tests {
         assert_eq!(
             Python {
                 setuptools: None,
+                ..complete()
+            }
+            .into_installation(),
+            None
+        );
+        assert_eq!(
+            Python {
+                safetensors: None,
                 ..complete()
             }
             .into_installation(),

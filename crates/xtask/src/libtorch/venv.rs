@@ -10,8 +10,14 @@ use std::{
 use super::{Installation, TORCH_VERSION, python::Python, variable};
 use crate::{error::Error, process};
 
-/// What is installed. torch-sys asks setuptools where PyTorch is; tests hand arrays to PyTorch through numpy.
-const PACKAGES: [&str; 3] = ["torch==2.9.0", "numpy==2.3.5", "setuptools==80.9.0"];
+/// What is installed. torch-sys asks setuptools where PyTorch is; tests hand arrays to PyTorch through numpy, and read
+/// checkpoints with safetensors.
+const PACKAGES: [&str; 4] = [
+    "torch==2.9.0",
+    "numpy==2.3.5",
+    "setuptools==80.9.0",
+    "safetensors==0.8.0",
+];
 
 /// The minor versions of Python 3 that all of `PACKAGES` have wheels for.
 const OLDEST_PYTHON: u32 = 11;
@@ -25,7 +31,8 @@ const DISK_GB: u64 = if WITH_CUDA { 7 } else { 2 };
 const NEEDED_GB: u64 = DISK_GB + 3;
 const WITH_CUDA: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
 
-/// The cached environment; makes it where there is none, or where what is there is half made.
+/// The cached environment; makes it where there is none, or where what is there is half made, and installs what one
+/// that an earlier version made lacks.
 pub fn provision() -> Result<Installation, Error> {
     let cache = cache_directory()?;
     let venv = cache.join(format!("torch-{TORCH_VERSION}"));
@@ -58,6 +65,12 @@ fn complete(venv: &Path) -> Option<Installation> {
     Python::ask(&interpreter(venv))?.into_installation()
 }
 
+/// Whether an environment was complete for an earlier version, with the same PyTorch: what it lacks is installed into it.
+fn lacks_little(installed: &str, python: Option<Python>) -> bool {
+    installed.lines().any(|package| package == PACKAGES[0])
+        && python.is_some_and(|python| python.into_any_installation().is_some())
+}
+
 fn marker() -> String {
     PACKAGES.map(|package| format!("{package}\n")).concat()
 }
@@ -88,6 +101,19 @@ fn lock(path: &Path) -> Result<File, Error> {
 
 /// A virtual environment cannot be moved, so it is made in place, and marked when it is complete.
 fn make(venv: &Path, lock: &File) -> Result<Installation, Error> {
+    let installed = fs::read_to_string(venv.join(MARKER)).unwrap_or_default();
+    if !lacks_little(&installed, Python::ask(&interpreter(venv))) {
+        create(venv, lock)?;
+    }
+    install(venv, lock)?;
+    mark(venv)?;
+    complete(venv).ok_or_else(|| {
+        let cause = io::Error::other("PyTorch is installed, but its libraries are not where they should be");
+        Error::file("use", venv)(cause)
+    })
+}
+
+fn create(venv: &Path, lock: &File) -> Result<(), Error> {
     let python = suitable_python()?;
     if venv.exists() {
         eprintln!("Removing {}, which is not complete", venv.display());
@@ -99,19 +125,20 @@ fn make(venv: &Path, lock: &File) -> Result<Installation, Error> {
         "Installing PyTorch {TORCH_VERSION} in {}: about {DISK_GB} GB, once, some minutes",
         venv.display()
     );
-
-    let run = |command: &mut Command| run(command, lock);
-    run(Command::new(python).args(["-m", "venv"]).arg(venv)).map_err(|cause| Error::NoVenv {
+    let mut make = Command::new(python);
+    run(make.args(["-m", "venv"]).arg(venv), lock).map_err(|cause| Error::NoVenv {
         cause: Box::new(cause),
-    })?;
+    })
+}
 
+fn install(venv: &Path, lock: &File) -> Result<(), Error> {
     let failed = |cause| Error::Install {
         path: venv.to_owned(),
         cause: Box::new(cause),
     };
     // /tmp may be small, and its disk is not the one that was found to have room.
     let scratch = venv.join("tmp");
-    fs::create_dir(&scratch).map_err(Error::file("create", &scratch))?;
+    fs::create_dir_all(&scratch).map_err(Error::file("create", &scratch))?;
     let mut pip = Command::new(interpreter(venv));
     pip.args([
         "-m",
@@ -121,17 +148,12 @@ fn make(venv: &Path, lock: &File) -> Result<Installation, Error> {
         "--disable-pip-version-check",
     ])
     .args(PACKAGES);
-    run(pip.env("TMPDIR", &scratch)).map_err(failed)?;
+    run(pip.env("TMPDIR", &scratch), lock).map_err(failed)?;
     fs::remove_dir_all(&scratch).map_err(Error::file("remove", &scratch))?;
 
     let mut import = Command::new(interpreter(venv));
-    run(import.args(["-c", "import numpy, torch, torch.utils.cpp_extension"])).map_err(failed)?;
-
-    mark(venv)?;
-    complete(venv).ok_or_else(|| {
-        let cause = io::Error::other("PyTorch is installed, but its libraries are not where they should be");
-        Error::file("use", venv)(cause)
-    })
+    let packages = "import numpy, safetensors.numpy, torch, torch.utils.cpp_extension";
+    run(import.args(["-c", packages]), lock).map_err(failed)
 }
 
 /// Runs with stdout sent to stderr: our own stdout is for a shell to evaluate.
@@ -243,6 +265,24 @@ mod tests {
         let venv = tempfile::tempdir().unwrap();
         fs::write(venv.path().join(MARKER), "torch==2.8.0\n").unwrap();
         assert_eq!(complete(venv.path()), None);
+    }
+
+    #[test]
+    fn an_environment_of_the_same_pytorch_is_added_to() {
+        let python = Python {
+            safetensors: None,
+            ..Python::example()
+        };
+        let broken = Python {
+            lib: None,
+            ..Python::example()
+        };
+        let installed = "torch==2.9.0\nnumpy==2.3.5\nsetuptools==80.9.0\n";
+        assert!(lacks_little(installed, Some(python.clone())));
+        assert!(!lacks_little("torch==2.8.0\n", Some(python.clone())));
+        assert!(!lacks_little("", Some(python)));
+        assert!(!lacks_little(installed, Some(broken)));
+        assert!(!lacks_little(installed, None));
     }
 
     #[test]
