@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         Command::Train(arguments) => commands::train(&arguments, &STOP),
         Command::Sweep(arguments) => commands::sweep(&arguments, &STOP),
         Command::Compare(arguments) => commands::compare(&arguments),
+        Command::Generate(arguments) => commands::generate(&arguments),
         Command::Devices => commands::devices(),
         Command::List(arguments) => Ok(commands::list(arguments.what)),
         Command::Show(arguments) => match arguments.what {

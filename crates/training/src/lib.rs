@@ -14,6 +14,7 @@ mod recipe;
 pub mod records;
 mod run;
 pub mod tensors;
+mod trained;
 mod trainer;
 
 pub use curve::read as read_curve;
@@ -22,6 +23,7 @@ pub use precision::{PrecisionError, check_precision};
 pub use recipe::{Recipe, TrainingConfig};
 pub use records::{CurveRow, Status, TrialFiles, TrialResult, write_atomically};
 pub use run::{Outcome, RunError, run};
+pub use trained::{Trained, TrainedError};
 pub use trainer::{Step, Trainer, TrainerError};
 
 /// Cupel's version and the commit that it was built from, such as `0.1.0 (3f2a91c07b1d)`.

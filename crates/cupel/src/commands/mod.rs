@@ -1,5 +1,6 @@
 mod compare;
 mod devices;
+mod generate;
 mod list;
 mod show;
 mod sweep;
@@ -7,6 +8,7 @@ mod train;
 
 pub use compare::compare;
 pub use devices::devices;
+pub use generate::generate;
 pub use list::list;
 pub use show::show_schedule;
 pub use sweep::sweep;
