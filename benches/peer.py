@@ -130,7 +130,10 @@ class Training:
         self.inputs, self.targets = batches["inputs"].to(device), batches["targets"].to(device)
         weights = directory / "weights.safetensors"
         vocabulary = next(tensor.shape[0] for name, tensor in read_tensors(weights) if name == "token_embedding")
-        self.model = Gpt2(vocabulary, **recipe["model"])
+        shape = recipe["model"]
+        switches = [shape.pop(name) for name in ("residual", "norm", "activation", "tied")]
+        assert switches == [True, "pre", "gelu-tanh", True], "the peer is a GPT-2"
+        self.model = Gpt2(vocabulary, **shape)
         self.model.load(weights)
         self.model.to(device)
         self.optimizer = adamw(self.model, recipe["optimizer"], recipe["schedule"]["lr"])

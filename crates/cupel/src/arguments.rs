@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use model::Sampling;
 use training::{DeviceName, config::Node};
 
 /// Trains GPT-2-style language models, sweeps their recipes, and compares them.
@@ -23,6 +24,8 @@ pub enum Command {
     Diff(DiffArguments),
     /// Find a learning rate for a recipe: a short run with a rising one, and where its loss falls.
     LrFind(LrFindArguments),
+    /// Write on from a prompt with a trained model, token by token.
+    Generate(GenerateArguments),
     /// Check which devices this build and this machine have, and what is missing.
     Devices,
     /// List what recipes can name.
@@ -136,6 +139,33 @@ pub struct LrFindArguments {
     /// The directory of lr-find.csv [default: results/ and the recipe file's name with -lr-find].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct GenerateArguments {
+    /// A checkpoint, such as results/x/checkpoints/best, or a trial's directory, which means its best one.
+    pub checkpoint: PathBuf,
+    /// The text to go on from.
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: String,
+    /// What logits are divided by before a token is drawn; 0 takes the most likely token.
+    #[arg(long, value_name = "T", default_value_t = Sampling::default().temperature)]
+    pub temperature: f64,
+    /// Draw among the K most likely tokens [default: among all].
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<usize>,
+    /// Draw among the fewest most likely tokens whose probabilities sum to P.
+    #[arg(long, value_name = "P", default_value_t = Sampling::default().top_p)]
+    pub top_p: f64,
+    /// How many tokens to write.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub tokens: usize,
+    /// What tokens are drawn with; the same seed writes the same text.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// flex, libtorch or libtorch:cuda:N.
+    #[arg(long, default_value_t)]
+    pub device: DeviceName,
 }
 
 #[derive(Debug, Args)]

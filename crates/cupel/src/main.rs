@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => commands::compare(&arguments),
         Command::Diff(arguments) => commands::diff(&arguments),
         Command::LrFind(arguments) => commands::lr_find(&arguments),
+        Command::Generate(arguments) => commands::generate(&arguments),
         Command::Devices => commands::devices(),
         Command::List(arguments) => Ok(commands::list(arguments.what)),
         Command::Schema(arguments) => commands::schema(arguments.of),

@@ -61,12 +61,8 @@ impl Dataset {
     /// Where the configuration makes no sense, or the text is not there, is no text, is too short to be split, or
     /// cannot be tokenized.
     pub fn open(config: &DataConfig, options: &OpenOptions) -> Result<Self, DataError> {
-        config.validate()?;
-        let Corpus { text, entropy } = Corpus::open(&config.corpus, options)?;
-        let (training_text, validation_text) = split(&text, config.validation_fraction);
-        if training_text.is_empty() || validation_text.is_empty() {
-            return Err(DataError::TooShort(config.corpus.clone()));
-        }
+        let Corpus { text, entropy } = open_text(config, options)?;
+        let (training_text, validation_text) = split(&text, config)?;
         let tokenizer = Tokenizer::new(config.tokenizer, training_text);
         let digest = sha256(text.as_bytes());
 
@@ -151,15 +147,25 @@ impl Dataset {
     }
 }
 
-/// The first `1 - fraction` of the characters, and the rest.
-fn split(text: &str, fraction: f64) -> (&str, &str) {
+/// The text of a configuration that makes sense.
+pub(crate) fn open_text(config: &DataConfig, options: &OpenOptions) -> Result<Corpus, DataError> {
+    config.validate()?;
+    Corpus::open(&config.corpus, options)
+}
+
+/// The training text, the first `1 - validation_fraction` of the characters, and the validation text.
+pub(crate) fn split<'a>(text: &'a str, config: &DataConfig) -> Result<(&'a str, &'a str), DataError> {
     let characters = text.chars().count();
-    let training = (characters as f64 * (1.0 - fraction)) as usize;
+    let training = (characters as f64 * (1.0 - config.validation_fraction)) as usize;
     let middle = text
         .char_indices()
         .nth(training)
         .map_or(text.len(), |(byte, _)| byte);
-    text.split_at(middle)
+    let (training_text, validation_text) = text.split_at(middle);
+    if training_text.is_empty() || validation_text.is_empty() {
+        return Err(DataError::TooShort(config.corpus.clone()));
+    }
+    Ok((training_text, validation_text))
 }
 
 fn unigram_entropy(train: &Tokens, validation: &Tokens, vocabulary: usize) -> f64 {

@@ -100,6 +100,17 @@ pub enum DataError {
         /// Its checksum.
         expected: &'static str,
     },
+    /// A prompt has characters that the training text of a `char` tokenizer does not have.
+    #[error(
+        "the prompt has {unknown:?}, which the training text of this model does not have; write it without, with \
+         characters of {known:?}"
+    )]
+    UnknownCharacters {
+        /// Each of them once.
+        unknown: String,
+        /// The vocabulary.
+        known: String,
+    },
     /// The byte-pair encoding cannot split a text, or a tokenizer does not know a token.
     #[error("the tokenizer: {0}")]
     Tokenizer(String),

@@ -28,5 +28,5 @@ pub use config::{DataConfig, InvalidFraction, TokenizerName};
 pub use corpus::{Corpus, tinyshakespeare};
 pub use dataset::{CorpusInfo, Dataset, OpenOptions};
 pub use error::DataError;
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Decoder, Tokenizer};
 pub use tokens::Tokens;

@@ -11,4 +11,4 @@ mod reference;
 
 pub use cpu::dropout::Dropout;
 pub use fused::{scale, sum_of_squares};
-pub use operations::{AttentionShape, Kernels, Operations, Precision};
+pub use operations::{Activation, AttentionShape, Kernels, Operations, Precision};

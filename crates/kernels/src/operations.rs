@@ -41,6 +41,34 @@ pub enum Precision {
     Tf32,
 }
 
+/// What makes a perceptron more than a linear layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `x Phi(x)`, with the normal distribution's Phi (arXiv 1606.08415); nanoGPT's.
+    Gelu,
+    /// GELU with `Phi(x)` taken to be `(1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2`; GPT-2's.
+    #[default]
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// `max(x, 0)^2` (Primer, arXiv 2109.08668).
+    SquaredRelu,
+    /// `x / (1 + e^-x)` (arXiv 1702.03118), also called Swish.
+    Silu,
+}
+
+impl Activation {
+    /// Every activation.
+    pub const ALL: [Self; 5] = [
+        Self::Gelu,
+        Self::GeluTanh,
+        Self::Relu,
+        Self::SquaredRelu,
+        Self::Silu,
+    ];
+}
+
 /// The training operations that model and losses call, and how they are computed.
 ///
 /// Each is differentiable in its floating-point tensors. Activations are matrices of one row per token, `[batch *
@@ -127,7 +155,18 @@ impl Operations {
         if self.fused(&x) {
             fused::bias_gelu(x, bias)
         } else {
-            reference::bias_gelu(x, bias)
+            reference::bias_activation(x, bias, Activation::GeluTanh)
+        }
+    }
+
+    /// `f(x + b)`. GPT-2's activation is [`bias_gelu`](Self::bias_gelu); the others are composed of Burn's operations
+    /// whichever kernels run.
+    ///
+    /// Shapes: `x` `[tokens, width]`, `bias` `[width]`; gives `[tokens, width]`.
+    pub fn bias_activation(self, x: Tensor<2>, bias: Option<Tensor<1>>, activation: Activation) -> Tensor<2> {
+        match activation {
+            Activation::GeluTanh => self.bias_gelu(x, bias),
+            _ => reference::bias_activation(x, bias, activation),
         }
     }
 
@@ -146,6 +185,14 @@ impl Operations {
         } else {
             reference::bias_dropout_add(x, bias, residual, dropout)
         }
+    }
+
+    /// `dropout(x + b)`: what a branch returns where there is no residual stream.
+    ///
+    /// Shapes: `x` `[tokens, width]`, `bias` `[width]`; gives `[tokens, width]`.
+    pub fn bias_dropout(self, x: Tensor<2>, bias: Option<Tensor<1>>, dropout: Dropout) -> Tensor<2> {
+        let nothing = x.zeros_like();
+        self.bias_dropout_add(x, bias, nothing, dropout)
     }
 
     /// `dropout(E[token] + P[position])`: what the first block reads.
@@ -186,6 +233,21 @@ impl Operations {
     /// Shapes: `qkv` `[batch * context, 3 * width]`; gives `[batch, heads, context, context]`, a row for each query.
     pub fn attention_weights(self, qkv: Tensor<2>, shape: AttentionShape) -> Tensor<4> {
         reference::attention_weights(qkv, shape)
+    }
+
+    /// [`causal_attention`](Self::causal_attention) of the last tokens of one sequence alone, whose earlier keys and
+    /// values were kept; composed of Burn's operations whichever kernels run.
+    ///
+    /// Shapes: `queries` `[new, width]`, `keys` and `values` `[tokens, width]`, of which the last `new` belong to the
+    /// queries; gives `[new, width]`.
+    pub fn cached_attention(
+        self,
+        queries: Tensor<2>,
+        keys: Tensor<2>,
+        values: Tensor<2>,
+        heads: usize,
+    ) -> Tensor<2> {
+        reference::cached_attention(queries, keys, values, heads)
     }
 
     /// The negative log-likelihood of every target, `-log softmax(logits)[target]` in nats, with the maximum subtracted

@@ -49,8 +49,11 @@ determinism_of!(
     linear_tied,
     layer_norm,
     bias_gelu,
+    bias_activation,
+    bias_dropout,
     bias_dropout_add,
     embedding,
     attention,
+    cached_attention,
     cross_entropy
 );

@@ -149,8 +149,11 @@ gradients_of!(
     linear_tied,
     layer_norm,
     bias_gelu,
+    bias_activation,
+    bias_dropout,
     bias_dropout_add,
     embedding,
     attention,
+    cached_attention,
     cross_entropy
 );

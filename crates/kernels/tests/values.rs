@@ -61,8 +61,11 @@ values_of!(
     linear_tied,
     layer_norm,
     bias_gelu,
+    bias_activation,
+    bias_dropout,
     bias_dropout_add,
     embedding,
     attention,
+    cached_attention,
     cross_entropy
 );

@@ -1,11 +1,13 @@
+use kernels::Activation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The `[model]` table of a recipe: the shape of a GPT-2 decoder.
+/// The `[model]` table of a recipe: the shape of a GPT-2 decoder, and what sets it apart from GPT-2's.
 ///
-/// In TOML a `preset` gives the shape, and any key beside it says otherwise; written out, the shape stands alone.
+/// In TOML a `preset` gives the shape, and any key beside it says otherwise; written out, the shape stands alone. One
+/// `dropout` goes for all places but those that have a key of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(from = "ModelKeys")]
+#[serde(from = "ModelKeys", into = "ModelKeys")]
 pub struct ModelConfig {
     /// Blocks, one behind the other.
     pub layers: usize,
@@ -17,15 +19,79 @@ pub struct ModelConfig {
     pub context: usize,
     /// Whether linear layers and layer normalisation have biases.
     pub bias: bool,
-    /// Dropout probability after the embedding, in the attention weights and after each branch of a block.
-    pub dropout: f64,
+    /// Whether a block adds its branches to their input, or returns them alone.
+    pub residual: bool,
+    /// Where layer normalisation stands.
+    pub norm: Norm,
+    /// Of the perceptrons.
+    pub activation: Activation,
+    /// Whether the head's weight is the token embedding, or a parameter of its own.
+    pub tied: bool,
+    /// Dropout probabilities.
+    pub dropout: DropoutRates,
+}
+
+/// Where the layer normalisation of a block stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// On the way into each branch, `x + f(norm(x))`, and once more before the head: GPT-2's.
+    #[default]
+    Pre,
+    /// Behind each sum, `norm(x + f(x))` (Vaswani et al. 2017, arXiv 1706.03762). What reaches the head is normalised
+    /// already, so that there is no other before it (Xiong et al. 2020, arXiv 2002.04745).
+    Post,
+    /// Nowhere, and before the head neither.
+    None,
+}
+
+impl Norm {
+    /// Every placement.
+    pub const ALL: [Self; 3] = [Self::Pre, Self::Post, Self::None];
+}
+
+/// Dropout probabilities by place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DropoutRates {
+    /// Of the sum of token and position embeddings.
+    pub embedding: f64,
+    /// Of the attention weights.
+    pub attention: f64,
+    /// Of each branch of a block, before it joins the residual stream.
+    pub residual: f64,
+}
+
+impl DropoutRates {
+    /// The same everywhere.
+    pub const fn all(probability: f64) -> Self {
+        Self {
+            embedding: probability,
+            attention: probability,
+            residual: probability,
+        }
+    }
+
+    /// What two places or three have in common.
+    fn common(self) -> Option<f64> {
+        let Self {
+            embedding,
+            attention,
+            residual,
+        } = self;
+        if embedding == attention || embedding == residual {
+            Some(embedding)
+        } else {
+            (attention == residual).then_some(attention)
+        }
+    }
 }
 
 /// What `[model]` may say; a key that is left out is the preset's.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 struct ModelKeys {
     /// The shape to start from.
+    #[serde(skip_serializing)]
     preset: Preset,
     /// Blocks, one behind the other; the preset's if left out.
     #[schemars(range(min = 1))]
@@ -41,10 +107,32 @@ struct ModelKeys {
     context: Option<usize>,
     /// Whether linear layers and layer normalisation have biases; true if left out.
     bias: Option<bool>,
+    /// Whether a block adds its branches to their input, or returns them alone; true if left out.
+    residual: Option<bool>,
+    /// Where layer normalisation stands: `pre`, on the way into each branch and before the head, which is GPT-2's;
+    /// `post`, behind each residual sum; `none`.
+    norm: Option<Norm>,
+    /// The perceptrons' activation; `gelu-tanh`, which is GPT-2's, if left out.
+    activation: Option<Activation>,
+    /// Whether the head's weight is the token embedding, or a parameter of its own; true if left out.
+    tied: Option<bool>,
     /// Dropout probability after the embedding, in the attention weights and after each branch of a block; 0.1 if left
     /// out.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     dropout: Option<f64>,
+    /// Dropout probability after the embedding, if not that of `dropout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    embedding_dropout: Option<f64>,
+    /// Dropout probability in the attention weights, if not that of `dropout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    attention_dropout: Option<f64>,
+    /// Dropout probability after each branch of a block, if not that of `dropout`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    residual_dropout: Option<f64>,
 }
 
 /// Named shapes: the four of GPT-2, and small ones for experiments on a CPU.
@@ -81,7 +169,7 @@ impl Preset {
         Self::Tiny,
     ];
 
-    /// The shape, with biases and a dropout of 0.1.
+    /// The shape; all else is GPT-2's, and dropout 0.1.
     pub fn config(self) -> ModelConfig {
         let (layers, heads, width, context) = match self {
             Self::Gpt2_124m => (12, 12, 768, 1024),
@@ -97,7 +185,11 @@ impl Preset {
             width,
             context,
             bias: true,
-            dropout: 0.1,
+            residual: true,
+            norm: Norm::Pre,
+            activation: Activation::GeluTanh,
+            tied: true,
+            dropout: DropoutRates::all(0.1),
         }
     }
 }
@@ -112,13 +204,46 @@ impl Default for ModelConfig {
 impl From<ModelKeys> for ModelConfig {
     fn from(keys: ModelKeys) -> Self {
         let preset = keys.preset.config();
+        let dropout = keys.dropout.map_or(preset.dropout, DropoutRates::all);
         Self {
             layers: keys.layers.unwrap_or(preset.layers),
             heads: keys.heads.unwrap_or(preset.heads),
             width: keys.width.unwrap_or(preset.width),
             context: keys.context.unwrap_or(preset.context),
             bias: keys.bias.unwrap_or(preset.bias),
-            dropout: keys.dropout.unwrap_or(preset.dropout),
+            residual: keys.residual.unwrap_or(preset.residual),
+            norm: keys.norm.unwrap_or(preset.norm),
+            activation: keys.activation.unwrap_or(preset.activation),
+            tied: keys.tied.unwrap_or(preset.tied),
+            dropout: DropoutRates {
+                embedding: keys.embedding_dropout.unwrap_or(dropout.embedding),
+                attention: keys.attention_dropout.unwrap_or(dropout.attention),
+                residual: keys.residual_dropout.unwrap_or(dropout.residual),
+            },
+        }
+    }
+}
+
+impl From<ModelConfig> for ModelKeys {
+    /// One spelling for each model: `dropout` is what most places have, and the others have a key.
+    fn from(config: ModelConfig) -> Self {
+        let dropout = config.dropout.common();
+        let unless_common = |probability: f64| (Some(probability) != dropout).then_some(probability);
+        Self {
+            preset: Preset::default(),
+            layers: Some(config.layers),
+            heads: Some(config.heads),
+            width: Some(config.width),
+            context: Some(config.context),
+            bias: Some(config.bias),
+            residual: Some(config.residual),
+            norm: Some(config.norm),
+            activation: Some(config.activation),
+            tied: Some(config.tied),
+            dropout,
+            embedding_dropout: unless_common(config.dropout.embedding),
+            attention_dropout: unless_common(config.dropout.attention),
+            residual_dropout: unless_common(config.dropout.residual),
         }
     }
 }
@@ -141,8 +266,13 @@ pub enum ModelError {
         key: &'static str,
     },
     /// A dropout that drops everything, or no probability.
-    #[error("dropout = {0} must be at least 0 and below 1")]
-    Dropout(f64),
+    #[error("{key} = {probability} must be at least 0 and below 1")]
+    Dropout {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        probability: f64,
+    },
 }
 
 impl ModelError {
@@ -150,8 +280,7 @@ impl ModelError {
     pub fn key(&self) -> &'static str {
         match self {
             Self::HeadsDoNotDivideWidth { .. } => "heads",
-            Self::Zero { key } => key,
-            Self::Dropout(_) => "dropout",
+            Self::Zero { key } | Self::Dropout { key, .. } => key,
         }
     }
 
@@ -169,7 +298,7 @@ impl ModelError {
                 )
             }
             Self::Zero { key } => format!("raise model.{key}"),
-            Self::Dropout(_) => "0.0 drops nothing, 0.1 is GPT-2's".to_owned(),
+            Self::Dropout { .. } => "0.0 drops nothing, 0.1 is GPT-2's".to_owned(),
         }
     }
 }
@@ -200,18 +329,24 @@ impl ModelConfig {
         if width % heads != 0 {
             return Err(ModelError::HeadsDoNotDivideWidth { width, heads });
         }
-        if !(0.0..1.0).contains(&dropout) {
-            return Err(ModelError::Dropout(dropout));
+        let rates = [
+            ("embedding_dropout", dropout.embedding),
+            ("attention_dropout", dropout.attention),
+            ("residual_dropout", dropout.residual),
+        ];
+        match rates.into_iter().find(|(_, rate)| !(0.0..1.0).contains(rate)) {
+            Some((key, probability)) => Err(ModelError::Dropout { key, probability }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Floating-point operations of a token's forward and backward pass: `6 N + 12 layers width context`, where N does not
-    /// count the position embedding, as nanoGPT and PaLM (arXiv 2204.02311, appendix B) count them.
+    /// count embeddings but one that is the head, as nanoGPT and PaLM (arXiv 2204.02311, appendix B) count them.
     ///
     /// Attention counts as if it were not causal; nothing is counted for anything but matrix products.
     pub fn flops_per_token(&self, vocabulary: usize) -> f64 {
-        let parameters = self.parameters(vocabulary) - self.context * self.width;
+        let head = if self.tied { 0 } else { vocabulary * self.width };
+        let parameters = self.parameters(vocabulary) - self.context * self.width - head;
         (6 * parameters + 12 * self.layers * self.width * self.context) as f64
     }
 
@@ -222,13 +357,22 @@ impl ModelConfig {
             width,
             context,
             bias,
+            norm,
+            tied,
             ..
         } = *self;
         let bias = usize::from(bias);
+        let head = if tied { 0 } else { vocabulary * width };
+        let (block_norms, final_norms) = match norm {
+            Norm::Pre => (2, 1),
+            Norm::Post => (2, 0),
+            Norm::None => (0, 0),
+        };
         let norm = width + bias * width;
         let linear = |inputs: usize, outputs: usize| inputs * outputs + bias * outputs;
         let attention = linear(width, 3 * width) + linear(width, width);
         let mlp = linear(width, 4 * width) + linear(4 * width, width);
-        (vocabulary + context) * width + layers * (2 * norm + attention + mlp) + norm
+        let block = block_norms * norm + attention + mlp;
+        (vocabulary + context) * width + layers * block + final_norms * norm + head
     }
 }

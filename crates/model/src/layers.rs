@@ -4,7 +4,7 @@ use burn::{
 };
 use kernels::Operations;
 
-use crate::init::Initialiser;
+use crate::{ModelConfig, Norm, init::Initialiser};
 
 /// The epsilon of GPT-2's layer normalisation.
 const EPSILON: f64 = 1e-5;
@@ -52,11 +52,15 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(crate) fn new(width: usize, bias: bool, device: &Device) -> Self {
-        Self {
+    /// One of the model's, if it has any.
+    pub(crate) fn new(config: &ModelConfig, device: &Device) -> Option<Self> {
+        let ModelConfig {
+            width, bias, norm, ..
+        } = *config;
+        (norm != Norm::None).then(|| Self {
             weight: Param::from_tensor(Tensor::ones([width], device)),
             bias: bias.then(|| Param::from_tensor(Tensor::zeros([width], device))),
-        }
+        })
     }
 
     /// Shapes: `[tokens, width]` to the same.

@@ -1,7 +1,8 @@
-//! The GPT-2 decoder: configuration, presets, initialisation, forward pass.
+//! The GPT-2 decoder: configuration, presets, initialisation, forward pass, generation.
 //!
 //! Pre-norm blocks, learned positions, tied embeddings, GELU, dropout in three places, and the initialisation of
-//! "Language Models are Unsupervised Multitask Learners" (Radford et al. 2019).
+//! "Language Models are Unsupervised Multitask Learners" (Radford et al. 2019); each of these can be switched, to see what
+//! it is good for.
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
@@ -15,14 +16,22 @@
 //! ```
 
 mod block;
+mod cache;
 mod config;
+mod dropout;
+mod generate;
 mod gpt2;
 mod init;
 mod layers;
 mod probe;
+mod sampling;
 
 pub use block::{Attention, Block, Mlp};
-pub use config::{ModelConfig, ModelError, Preset};
+pub use cache::Cache;
+pub use config::{DropoutRates, ModelConfig, ModelError, Norm, Preset};
+pub use dropout::Dropouts;
+pub use generate::{GenerateError, Generation};
 pub use gpt2::{Gpt2, Mode};
 pub use layers::{LayerNorm, Linear};
 pub use probe::{BlockProbe, Place};
+pub use sampling::{Sampling, SamplingError};

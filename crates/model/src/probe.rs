@@ -16,7 +16,7 @@ pub enum Place {
     Attention(usize),
     /// The residual stream after the perceptron of that block, which is the block's output.
     Mlp(usize),
-    /// What the head reads.
+    /// What the head reads: the same again, where the model has no final normalisation.
     FinalNorm,
 }
 
@@ -66,8 +66,8 @@ impl Gpt2 {
         self.hidden_observed(tokens, Mode::Evaluation, |place, x| {
             match (place, before.take()) {
                 (Place::Attention(block), Some(read)) => {
-                    let qkv = self.blocks[block].qkv(read, self.operations());
-                    measured.push(entropy(self.operations().attention_weights(qkv, shape)));
+                    let qkv = self.blocks[block].qkv(read, self.operations);
+                    measured.push(entropy(self.operations.attention_weights(qkv, shape)));
                 }
                 (Place::Mlp(_), _) => measured.push(x.clone().square().mean().sqrt()),
                 _ => {}

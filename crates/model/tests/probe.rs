@@ -146,8 +146,8 @@ fn the_first_number_that_is_not_finite_is_found_where_it_begins() {
     );
     assert_eq!(
         first(&|m| {
-            let spoilt = m.final_norm.weight.val().full_like(f32::NAN);
-            m.final_norm.weight = Param::from_tensor(spoilt);
+            let norm = m.final_norm.as_mut().unwrap();
+            norm.weight = Param::from_tensor(norm.weight.val().full_like(f32::NAN));
         }),
         name("final_norm")
     );

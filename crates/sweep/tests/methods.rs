@@ -103,7 +103,8 @@ fn drawn_points_are_within_their_ranges_and_as_many_as_asked_for() {
         let (mut warmups, mut names, mut batches) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for Trial { recipe, .. } in &plan.trials {
             assert!(
-                (1e-4..=1e-2).contains(&recipe.schedule.lr) && (0.1..=0.3).contains(&recipe.model.dropout)
+                (1e-4..=1e-2).contains(&recipe.schedule.lr)
+                    && (0.1..=0.3).contains(&recipe.model.dropout.residual)
             );
             below += usize::from(recipe.schedule.lr < 1e-3);
             warmups.insert(recipe.schedule.warmup);
@@ -246,7 +247,7 @@ fn loss(trial: &Trial) -> f64 {
     } else {
         0.5
     };
-    (recipe.schedule.lr.log10() + 3.0).powi(2) + 4.0 * (recipe.model.dropout - 0.2).powi(2) + name
+    (recipe.schedule.lr.log10() + 3.0).powi(2) + 4.0 * (recipe.model.dropout.residual - 0.2).powi(2) + name
 }
 
 /// Runs a search to its end: the plan, and the history of its trials.

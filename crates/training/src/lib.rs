@@ -23,6 +23,7 @@ mod run;
 mod speed;
 pub mod spikes;
 pub mod tensors;
+mod trained;
 mod trainer;
 mod watch;
 
@@ -37,6 +38,7 @@ pub use records::{CurveRow, Status, TrialFiles, TrialResult, write_atomically};
 pub use resume::adopt;
 pub use run::{Outcome, RunError, run};
 pub use speed::{Speed, measure_peak};
+pub use trained::{Trained, TrainedError};
 pub use trainer::{Gradient, Step, Trainer, TrainerError};
 
 /// Cupel's version and the commit that it was built from, such as `0.1.0 (3f2a91c07b1d)`.

@@ -138,6 +138,11 @@ impl Trainer {
         self.model.as_ref().expect("no update is under way")
     }
 
+    /// The model that evaluations see: without autodiff, and with the weights that the optimizer promises to be good.
+    pub(crate) fn evaluated_model(&self) -> Gpt2 {
+        self.optimizer.averaged(self.model().valid())
+    }
+
     /// Gives the model away, for another to be put in its place.
     pub(crate) fn take_model(&mut self) -> Gpt2 {
         self.model.take().expect("no update is under way")
@@ -216,7 +221,7 @@ impl Trainer {
     /// # Errors
     /// Where the validation text is too short for the context.
     pub fn evaluate(&self, dataset: &Dataset) -> Result<f64, TrainerError> {
-        let model = self.optimizer.averaged(self.model().valid());
+        let model = self.evaluated_model();
         let loss = LossConfig::CrossEntropy(self.recipe.loss.reported());
         let mut average = TokenAverage::default();
         for batch in self.evaluation_batches(dataset)? {
@@ -242,7 +247,7 @@ impl Trainer {
     fn loss(&self, loss: &LossConfig, model: &Gpt2, batch: Uploaded, mode: Mode) -> Tensor<1> {
         let hidden = model.hidden(batch.inputs, mode);
         let operations = self.recipe.training.operations();
-        loss.sum_from_hidden(hidden, model.token_embedding.val(), batch.targets, operations)
+        loss.sum_from_hidden(hidden, model.head_weight(), batch.targets, operations)
     }
 
     pub(crate) fn position(&self, step: u64, micro_step: u64) -> Position {

@@ -31,7 +31,7 @@ fn the_defaults_are_the_standard_recipe() {
     assert_eq!((recipe.schedule.lr, recipe.schedule.warmup), (6e-4, 2000));
     assert_eq!(recipe.tokens_per_step(), 524_288);
     assert_eq!(recipe.optimizer.clip, 1.0);
-    assert_eq!(recipe.model.dropout, 0.1);
+    assert_eq!(recipe.model.dropout, model::DropoutRates::all(0.1));
     insta::assert_snapshot!("standard_recipe", recipe.to_toml());
 }
 
@@ -43,6 +43,31 @@ fn micro_batches_follow_from_the_tokens_of_a_step() {
     assert_eq!((by_tokens.accumulate(), by_tokens.tokens_per_step()), (4, 2048));
     // Said in two ways, it is one recipe.
     assert_eq!(by_tokens.hash(), by_number.hash());
+}
+
+#[test]
+fn two_spellings_of_a_model_are_one_recipe() {
+    let start =
+        "training = { steps = 100, accumulate = 1 }\nschedule.warmup = 0\nmodel = { preset = 'tiny', ";
+    let hash = |model: &str| recipe(&format!("{start}{model} }}")).unwrap().hash();
+    let spellings = [
+        "dropout = 0.2, attention_dropout = 0.0",
+        "dropout = 0.0, embedding_dropout = 0.2, residual_dropout = 0.2",
+        "embedding_dropout = 0.2, attention_dropout = 0.0, residual_dropout = 0.2, norm = 'pre', tied = true",
+    ];
+    for spelling in spellings {
+        assert_eq!(hash(spelling), hash(spellings[0]), "{spelling}");
+    }
+    let others = [
+        "dropout = 0.2",
+        "dropout = 0.2, attention_dropout = 0.0, residual = false",
+        "dropout = 0.2, attention_dropout = 0.0, norm = 'post'",
+        "dropout = 0.2, attention_dropout = 0.0, activation = 'gelu'",
+        "dropout = 0.2, attention_dropout = 0.0, tied = false",
+    ];
+    for other in others {
+        assert_ne!(hash(other), hash(spellings[0]), "{other}");
+    }
 }
 
 #[test]
@@ -125,6 +150,10 @@ fn every_mistake_is_shown_where_it_was_made() {
         ("fraction of a step", "[training]\nsteps = 10.5"),
         ("a table for a number", "[training.steps]\nmany = 1"),
         ("dropout of one", "[model]\ndropout = 1.0"),
+        ("dropout of a place", "[model]\nattention_dropout = -0.1"),
+        ("unknown activation", "[model]\nactivation = \"gelu_tanh\""),
+        ("unknown norm", "[model]\nnorm = \"pre-norm\""),
+        ("no switch", "[model]\nresidual = \"off\""),
         ("negative", "[optimizer]\nclip = -1"),
         ("no pattern", "[[optimizer.groups]]\nparameters = \"[bias\""),
         ("unknown key of a group", "[[optimizer.groups]]\nlrscale = 2"),

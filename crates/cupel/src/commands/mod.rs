@@ -1,6 +1,7 @@
 mod compare;
 mod devices;
 mod diff;
+mod generate;
 mod list;
 mod lr_find;
 mod schema;
@@ -11,6 +12,7 @@ mod train;
 pub use compare::compare;
 pub use devices::devices;
 pub use diff::diff;
+pub use generate::generate;
 pub use list::list;
 pub use lr_find::lr_find;
 pub use schema::schema;

@@ -35,6 +35,11 @@ impl Characters {
         self.known.binary_search(&c).is_ok()
     }
 
+    /// In the order of code points.
+    pub(crate) fn all(&self) -> String {
+        self.known.iter().collect()
+    }
+
     pub(crate) fn encode(&self, c: char) -> u32 {
         self.known
             .binary_search(&c)

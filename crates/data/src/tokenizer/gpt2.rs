@@ -17,9 +17,8 @@ pub(super) fn encode(text: &str) -> Result<Vec<u32>, DataError> {
         })
 }
 
-pub(super) fn decode(tokens: &[u32]) -> Result<String, DataError> {
-    let bytes = tiktoken_rs::r50k_base_singleton()
+pub(super) fn bytes(tokens: &[u32]) -> Result<Vec<u8>, DataError> {
+    tiktoken_rs::r50k_base_singleton()
         .decode_bytes(tokens)
-        .map_err(|error| DataError::Tokenizer(error.to_string()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+        .map_err(|error| DataError::Tokenizer(error.to_string()))
 }

@@ -1,8 +1,13 @@
 mod characters;
+mod decoder;
 mod gpt2;
 
-use crate::{DataError, TokenizerName};
+use std::collections::BTreeSet;
+
 pub(crate) use characters::Characters;
+pub use decoder::Decoder;
+
+use crate::{DataConfig, DataError, OpenOptions, TokenizerName, dataset};
 
 /// A tokenizer: text to token ids, and back.
 #[derive(Clone, Debug)]
@@ -22,6 +27,21 @@ impl Tokenizer {
             TokenizerName::Byte => Self::Byte,
             TokenizerName::Char => Self::Char(Characters::new(training_text)),
             TokenizerName::Gpt2 => Self::Gpt2,
+        }
+    }
+
+    /// The tokenizer of a recipe; its corpus is opened only where the vocabulary is that of the training text.
+    ///
+    /// # Errors
+    /// Where the text is needed, and is not there, is no text, or is too short to be split.
+    pub fn open(config: &DataConfig, options: &OpenOptions) -> Result<Self, DataError> {
+        match config.tokenizer {
+            TokenizerName::Byte | TokenizerName::Gpt2 => Ok(Self::new(config.tokenizer, "")),
+            TokenizerName::Char => {
+                let text = dataset::open_text(config, options)?.text;
+                let (training_text, _) = dataset::split(&text, config)?;
+                Ok(Self::new(config.tokenizer, training_text))
+            }
         }
     }
 
@@ -46,25 +66,47 @@ impl Tokenizer {
         }
     }
 
-    /// The text of token ids; bytes that are no text become U+FFFD.
+    /// The token ids of a text that a model is to go on from, each character as itself.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and where the vocabulary lacks a character.
+    pub fn encode_prompt(&self, prompt: &str) -> Result<Vec<u32>, DataError> {
+        if let Self::Char(characters) = self {
+            let unknown: BTreeSet<char> = prompt.chars().filter(|c| !characters.knows(*c)).collect();
+            if !unknown.is_empty() {
+                return Err(DataError::UnknownCharacters {
+                    unknown: unknown.into_iter().collect(),
+                    known: characters.all(),
+                });
+            }
+        }
+        self.encode(prompt)
+    }
+
+    /// The text of token ids; bytes that are no text become U+FFFD. See [`Decoder`] for a text that comes in parts.
     ///
     /// # Errors
     /// Where an id is outside the vocabulary.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, DataError> {
+        Ok(String::from_utf8_lossy(&self.bytes(tokens)?).into_owned())
+    }
+
+    /// The UTF-8 of token ids, which may begin and end within a character.
+    fn bytes(&self, tokens: &[u32]) -> Result<Vec<u8>, DataError> {
         let unknown = |token: &u32| DataError::Tokenizer(format!("there is no token {token}"));
         match self {
-            Self::Byte => {
-                let bytes: Result<Vec<u8>, _> = tokens
-                    .iter()
-                    .map(|t| u8::try_from(*t).map_err(|_| unknown(t)))
-                    .collect();
-                Ok(String::from_utf8_lossy(&bytes?).into_owned())
-            }
-            Self::Char(characters) => tokens
+            Self::Byte => tokens
                 .iter()
-                .map(|t| characters.decode(*t).ok_or_else(|| unknown(t)))
+                .map(|t| u8::try_from(*t).map_err(|_| unknown(t)))
                 .collect(),
-            Self::Gpt2 => gpt2::decode(tokens),
+            Self::Char(characters) => {
+                let text: Result<String, _> = tokens
+                    .iter()
+                    .map(|t| characters.decode(*t).ok_or_else(|| unknown(t)))
+                    .collect();
+                Ok(text?.into_bytes())
+            }
+            Self::Gpt2 => gpt2::bytes(tokens),
         }
     }
 

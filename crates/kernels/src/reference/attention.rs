@@ -43,6 +43,27 @@ fn weights(queries: Tensor<4>, keys: Tensor<4>) -> Tensor<4> {
     softmax(scores.mask_fill(future.unsqueeze(), f32::NEG_INFINITY), 3)
 }
 
+pub(crate) fn cached_attention(
+    queries: Tensor<2>,
+    keys: Tensor<2>,
+    values: Tensor<2>,
+    heads: usize,
+) -> Tensor<2> {
+    let ([new, width], [tokens, _]) = (queries.dims(), keys.dims());
+    let channels = width / heads;
+    let per_head = |part: Tensor<2>| -> Tensor<3> {
+        let [rows, _] = part.dims();
+        part.reshape([rows, heads, channels]).swap_dims(0, 1)
+    };
+    let scale = 1.0 / (channels as f64).sqrt();
+    let scores = (per_head(queries) * scale).matmul(per_head(keys).transpose()); // [heads, new, tokens]
+    let past = (tokens - new) as i64;
+    let future = Tensor::<2, Bool>::tril_mask([new, tokens], past, &scores.device());
+    let weights = softmax(scores.mask_fill(future.unsqueeze(), f32::NEG_INFINITY), 2);
+    let mixed = weights.matmul(per_head(values));
+    mixed.swap_dims(0, 1).reshape([new, width])
+}
+
 /// The mask is that of the weights stored as `[batch, heads, blocks, context, BLOCK]`: by blocks of queries, and in a block
 /// key by key.
 fn drop_weights(weights: Tensor<4>, dropout: Dropout) -> Tensor<4> {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use kernels::{AttentionShape, Dropout};
+use kernels::{Activation, AttentionShape, Dropout};
 use proptest::{prelude::*, sample::select};
 
 use super::{Case, EPSILON, Kind, Layout, Matrix};
@@ -131,6 +131,52 @@ pub fn bias_gelu(sizes: Sizes) -> impl Strategy<Value = Case> {
     })
 }
 
+/// No sum near zero, where a rectifier has no derivative.
+pub fn bias_activation(sizes: Sizes) -> impl Strategy<Value = Case> {
+    (sizes.rows, sizes.width, select(Activation::ALL.to_vec()))
+        .prop_flat_map(|(rows, width, activation)| {
+            case(
+                Kind::BiasActivation(activation),
+                vec![[rows, width], [1, width]],
+                true,
+                [rows, width],
+            )
+        })
+        .prop_map(|mut case| {
+            let bias = case.inputs.get(1).cloned();
+            let x = &mut case.inputs[0];
+            for (index, x) in x.elements.iter_mut().enumerate() {
+                let bias = bias
+                    .as_ref()
+                    .map_or(0.0, |bias| bias.elements[index % bias.columns]);
+                if (*x + bias).abs() < 1e-3 {
+                    *x += 0.5;
+                }
+            }
+            case
+        })
+}
+
+pub fn bias_dropout(sizes: Sizes) -> impl Strategy<Value = Case> {
+    (sizes.rows, sizes.width, dropout()).prop_flat_map(|(rows, width, dropout)| {
+        let shapes = vec![[rows, width], [1, width]];
+        case(Kind::BiasDropout(dropout), shapes, true, [rows, width])
+    })
+}
+
+pub fn cached_attention(sizes: Sizes) -> impl Strategy<Value = Case> {
+    let channels = 1..(sizes.width.end / 4 + 2);
+    (sizes.rows.clone(), sizes.rows, 1..4usize, channels).prop_flat_map(|(new, past, heads, channels)| {
+        let (tokens, width) = (new + past - 1, heads * channels);
+        case(
+            Kind::CachedAttention { new, heads },
+            vec![[tokens, 3 * width]],
+            false,
+            [new, width],
+        )
+    })
+}
+
 pub fn bias_dropout_add(sizes: Sizes) -> impl Strategy<Value = Case> {
     (sizes.rows, sizes.width, dropout()).prop_flat_map(|(rows, width, dropout)| {
         let shapes = vec![[rows, width], [rows, width], [1, width]];
@@ -202,6 +248,9 @@ pub fn any_operation(sizes: Sizes) -> impl Strategy<Value = Case> {
         linear_tied(sizes.clone()),
         layer_norm(sizes.clone()),
         bias_gelu(sizes.clone()),
+        bias_activation(sizes.clone()),
+        bias_dropout(sizes.clone()),
+        cached_attention(sizes.clone()),
         bias_dropout_add(sizes.clone()),
         embedding(sizes.clone()),
         attention(sizes.clone()),

@@ -4,7 +4,7 @@
 //! A sum of n terms is off by at most n units times the sum of the terms' absolute values, in whatever order it is taken;
 //! a function is off by its derivative times what its argument is off by. Each bound says its terms.
 
-use kernels::{AttentionShape, Dropout};
+use kernels::{Activation, AttentionShape, Dropout};
 
 use super::{Case, EPSILON, Kind, Matrix};
 
@@ -27,6 +27,17 @@ pub fn outputs(case: &Case, inputs: &[Matrix]) -> Vec<Bounded> {
         Kind::LayerNorm => layer_norm(x, inputs[1].row(0), inputs.get(2)),
         Kind::BiasGelu => elements(x, |row, column| {
             gelu(x.row(row)[column], bias(inputs.get(1), column))
+        }),
+        Kind::BiasActivation(activation) => elements(x, |row, column| {
+            activated(*activation, x.row(row)[column], bias(inputs.get(1), column))
+        }),
+        Kind::BiasDropout(dropout) => elements(x, |row, column| {
+            let factor = factor(*dropout, row * x.columns + column);
+            let (x, bias) = (x.row(row)[column], bias(inputs.get(1), column));
+            Bounded {
+                value: (x + bias) * factor,
+                units: 3.0 * (x.abs() + bias.abs()) * factor,
+            }
         }),
         Kind::BiasDropoutAdd(dropout) => elements(x, |row, column| {
             let factor = factor(*dropout, row * x.columns + column);
@@ -59,6 +70,14 @@ pub fn outputs(case: &Case, inputs: &[Matrix]) -> Vec<Bounded> {
             .collect()
         }
         Kind::Attention { shape, dropout } => attention(x, *shape, *dropout),
+        Kind::CachedAttention { new, heads } => {
+            let shape = AttentionShape {
+                batch: 1,
+                context: x.rows,
+                heads: *heads,
+            };
+            attention(x, shape, Dropout::NONE).split_off((x.rows - new) * x.columns / 3)
+        }
         Kind::CrossEntropy { targets } => (0..x.rows)
             .map(|row| cross_entropy(x.row(row), targets[row]))
             .collect(),
@@ -131,6 +150,34 @@ fn gelu(x: f64, bias: f64) -> Bounded {
         value: x / (1.0 + (-2.0 * u).exp()),
         units: 11.0 * size,
     }
+}
+
+/// As for GELU; a squared sum is off by twice its root times what that is off by, and by a unit of itself.
+fn activated(activation: Activation, x: f64, bias: f64) -> Bounded {
+    let (size, sum) = (x.abs() + bias.abs(), x + bias);
+    let (value, units) = match activation {
+        Activation::Gelu => (sum * normal_distribution(sum), 11.0 * size),
+        Activation::GeluTanh => return gelu(x, bias),
+        Activation::Relu => (sum.max(0.0), size),
+        Activation::SquaredRelu => (sum.max(0.0).powi(2), 3.0 * size.powi(2)),
+        Activation::Silu => (sum / (1.0 + (-sum).exp()), 11.0 * size),
+    };
+    Bounded { value, units }
+}
+
+/// The integral of the normal density up to `x`, as the series `1/2 + density(x) (x + x^3/3 + x^5/(3 5) + ...)`, whose
+/// terms are all of one sign.
+fn normal_distribution(x: f64) -> f64 {
+    let density = (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let (mut term, mut sum) = (x, x);
+    for odd in (3..).step_by(2).map(f64::from) {
+        term *= x * x / odd;
+        sum += term;
+        if term.abs() <= sum.abs() * f64::EPSILON {
+            break;
+        }
+    }
+    0.5 + density * sum
 }
 
 /// Of each `exp(x - maximum)`: a unit of |x - maximum| and 4 of itself; the sum's terms are positive.

@@ -5,7 +5,7 @@ pub mod cases;
 pub mod loops;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use kernels::{AttentionShape, Dropout, Kernels, Operations, Precision};
+use kernels::{Activation, AttentionShape, Dropout, Kernels, Operations, Precision};
 
 pub const FUSED: Operations = Operations {
     kernels: Kernels::Fused,
@@ -34,7 +34,9 @@ pub enum Kind {
     LinearTied,
     LayerNorm,
     BiasGelu,
+    BiasActivation(Activation),
     BiasDropoutAdd(Dropout),
+    BiasDropout(Dropout),
     Embedding {
         tokens: Vec<usize>,
         context: usize,
@@ -43,6 +45,11 @@ pub enum Kind {
     Attention {
         shape: AttentionShape,
         dropout: Dropout,
+    },
+    /// Of the last `new` rows of a packed projection.
+    CachedAttention {
+        new: usize,
+        heads: usize,
     },
     CrossEntropy {
         targets: Vec<usize>,
@@ -121,6 +128,8 @@ impl Case {
                 operations.layer_norm(input(0), weight, vector(2), EPSILON)
             }
             Kind::BiasGelu => operations.bias_gelu(input(0), vector(1)),
+            Kind::BiasActivation(activation) => operations.bias_activation(input(0), vector(1), *activation),
+            Kind::BiasDropout(dropout) => operations.bias_dropout(input(0), vector(1), *dropout),
             Kind::BiasDropoutAdd(dropout) => {
                 operations.bias_dropout_add(input(0), vector(2), input(1), *dropout)
             }
@@ -138,6 +147,13 @@ impl Case {
                 operations.embedding(tokens, input(0), input(1), *dropout)
             }
             Kind::Attention { shape, dropout } => operations.causal_attention(input(0), *shape, *dropout),
+            Kind::CachedAttention { new, heads } => {
+                let [tokens, packed] = inputs[0].dims();
+                let width = packed / 3;
+                let part = |part: usize| input(0).slice([0..tokens, part * width..(part + 1) * width]);
+                let queries = part(0).slice(tokens - new..tokens);
+                operations.cached_attention(queries, part(1), part(2), *heads)
+            }
             Kind::CrossEntropy { targets } => operations
                 .cross_entropy(input(0), ids(targets, [targets.len()], &device))
                 .unsqueeze_dim(1),
