@@ -65,7 +65,7 @@ pub enum Refusal {
     #[error("its recipe cannot be read: {0}")]
     NotARecipe(String),
     /// Keys differ that may not, or that nobody asked to change.
-    #[error("its recipe is another:{}", listed(.0))]
+    #[error("these keys differ:{}", listed(.0))]
     Keys(Vec<Difference>),
     /// More updates were made than the recipe asks for.
     #[error("it has made {made} steps already, more than training.steps = {steps}")]

@@ -65,7 +65,7 @@ pub enum RunError {
     },
     /// The directory belongs to another recipe.
     #[error(
-        "the trial in {directory} is not gone on with: {refusal}\ntrain into another directory, or remove that one"
+        "the trial in {directory} does not go on under this recipe: {refusal}\ntrain into another directory, or remove that one"
     )]
     AnotherRecipe {
         /// The directory.
