@@ -97,7 +97,7 @@ const SCHEDULES: [&str; 12] = [
     "name = 'inverse-square-root'",
     "name = 'wsd', decay_fraction = 0.5",
     "name = 'one-cycle'",
-    "name = 'sequence', parts = [{ steps = 4, warmup = 2 }, { name = 'linear' }]",
+    "name = 'sequence', parts = [{ name = 'constant', steps = 4, warmup = 2 }, { name = 'linear' }]",
 ];
 
 fn any_recipe() -> impl Strategy<Value = Recipe> {
