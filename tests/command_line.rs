@@ -436,7 +436,7 @@ fn a_learning_rate_is_found_and_the_recipes_own_directory_left_alone() {
 
     for (wrong, sign) in [
         (["--from", "1", "--to", "0.1"], "below"),
-        (["--from", "-1", "--to", "0.1"], "above 0"),
+        (["--from", "0", "--to", "0.1"], "above 0"),
     ] {
         let output = place.run(&[&["lr-find", "recipe.toml"], &wrong[..]].concat());
         assert!(

@@ -60,9 +60,9 @@ fn a_second_signal_ends_a_run_at_once_and_leaves_the_last_checkpoint_intact() {
         (Signal::SIGTERM, Signal::SIGTERM),
         (Signal::SIGUSR1, Signal::SIGINT),
     ] {
-        let out = place.path("out");
+        let out = place.path(first.as_str());
         let mut run = place
-            .command(&["train", "recipe.toml", "--out", "out"])
+            .command(&["train", "recipe.toml", "--out", first.as_str()])
             .spawn()
             .unwrap();
         wait_for("the first checkpoint", || !latest(&out).is_empty());

@@ -1,4 +1,5 @@
 use std::{
+    cmp::Ordering,
     collections::{BTreeSet, HashMap},
     path::Path,
 };
@@ -6,9 +7,9 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    CompareError, TrialStatus,
+    CompareError, Plan, ResultsFiles, SweepFile, TrialStatus,
     compare::cells,
-    configuration::{Configuration, varied_keys},
+    configuration::{Configuration, compare_values, varied_keys},
     found::{Found, Results},
     groups::{Group, noise_floor, paired},
     statistics::{Sample, holm, t_test, welch},
@@ -100,9 +101,10 @@ pub enum Verdict {
 /// # Errors
 /// Where a directory holds no trials, or a file of it cannot be read.
 pub fn diff(a: &Path, b: &Path) -> Result<Diff, CompareError> {
+    let axes = axes(a);
     let (a, b) = (Results::scan(a)?, Results::scan(b)?);
     let all = || a.trials.iter().chain(&b.trials);
-    let keys = varied_keys(all().map(|trial| &trial.configuration));
+    let keys = keys(axes, &all().map(|trial| &trial.configuration).collect());
     let (of_a, of_b) = (by_configuration(&a.trials), by_configuration(&b.trials));
     let mut seen = BTreeSet::new();
     let configurations = all()
@@ -125,6 +127,26 @@ pub fn diff(a: &Path, b: &Path) -> Result<Diff, CompareError> {
         configurations: Table::of(&keys, rows),
         notes,
     })
+}
+
+/// The keys that a directory's sweep varies; none where it has no sweep, or one that this version cannot plan.
+fn axes(directory: &Path) -> Vec<String> {
+    let file = SweepFile::read(&ResultsFiles::new(directory).sweep(), &[]);
+    let plan = file.and_then(|file| Plan::new(&file));
+    plan.map(|plan| plan.axes).unwrap_or_default()
+}
+
+/// The sweep's own keys where they tell all configurations apart, else every key that differs.
+fn keys(axes: Vec<String>, configurations: &BTreeSet<&Configuration>) -> Vec<String> {
+    let told_apart: BTreeSet<Vec<String>> = configurations
+        .iter()
+        .map(|configuration| cells(&axes, configuration))
+        .collect();
+    if told_apart.len() == configurations.len() {
+        axes
+    } else {
+        varied_keys(configurations.iter().copied())
+    }
 }
 
 /// Here the device tells nothing apart: it may be what the directories differ in.
@@ -193,7 +215,13 @@ fn judge(rows: &mut [(Vec<String>, DiffRow)]) {
         }
     }
     let p = |row: &DiffRow| row.p_holm.unwrap_or(f64::INFINITY);
-    rows.sort_by(|(_, a), (_, b)| a.verdict.cmp(&b.verdict).then(p(a).total_cmp(&p(b))));
+    rows.sort_by(|(keys_a, a), (keys_b, b)| {
+        let by_value = || keys_a.iter().zip(keys_b).map(|(a, b)| compare_values(a, b));
+        a.verdict
+            .cmp(&b.verdict)
+            .then(p(a).total_cmp(&p(b)))
+            .then(by_value().find(|order| order.is_ne()).unwrap_or(Ordering::Equal))
+    });
 }
 
 /// Where and with what a directory's trials ran.

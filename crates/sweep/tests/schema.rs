@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::Value as Json;
-use sweep::sweep_schema;
+use sweep::{Plan, SweepFile, sweep_schema};
 use training::Recipe;
 
 fn project(path: &str) -> PathBuf {
@@ -30,18 +30,27 @@ fn the_committed_schemas_are_what_the_code_says() {
 }
 
 #[test]
-fn every_sweep_that_ships_names_its_schema() {
-    for entry in fs::read_dir(project("sweeps")).unwrap() {
-        let path = entry.unwrap().path();
-        let text = fs::read_to_string(&path).unwrap();
-        let first = text.lines().next();
-        assert_eq!(
-            first,
-            Some("#:schema ../schemas/sweep.json"),
-            "{}",
-            path.display()
-        );
+fn every_sweep_that_ships_has_a_plan_and_names_its_schema() {
+    let mut seen = 0;
+    for (directory, schemas) in [("sweeps", "../schemas"), ("sweeps/chapter", "../../schemas")] {
+        for entry in fs::read_dir(project(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                continue;
+            }
+            let kind = if path.ends_with("recipe.toml") {
+                "recipe"
+            } else {
+                Plan::new(&SweepFile::read(&path, &[]).unwrap()).unwrap();
+                "sweep"
+            };
+            let text = fs::read_to_string(&path).unwrap();
+            let named = format!("#:schema {schemas}/{kind}.json");
+            assert_eq!(text.lines().next(), Some(named.as_str()), "{}", path.display());
+            seen += 1;
+        }
     }
+    assert!(seen > 10, "{seen} files");
 }
 
 /// Every definition that is referred to is there.

@@ -130,6 +130,7 @@ pub fn run(
         Ending::Completed => Status::Completed,
         Ending::Diverged => Status::Diverged,
     };
+    device.attend(|| run.measure_peak());
     let result = run.result(status, device, started);
     let json = serde_json::to_vec_pretty(&result)
         .map_err(io::Error::other)
@@ -137,6 +138,9 @@ pub fn run(
     write_atomically(&files.result(), &json).map_err(at(&files.result()))?;
     Ok(Outcome::Finished(Box::new(result)))
 }
+
+/// Seconds of training after which measuring the device's peak costs a run little; a shorter one does it at its end.
+const LONG: f64 = 5.0;
 
 /// A run under way.
 struct Run<'a> {
@@ -208,9 +212,9 @@ impl Run<'_> {
             if val_loss.is_some() || step.is_multiple_of(training.log_every) || !now.is_finite() {
                 self.record(Some(now), val_loss, &since_row)?;
                 since_row = StepTimes::default();
-                // Behind the first row, for which nobody should have to wait.
-                self.peak
-                    .get_or_insert_with(|| measure_peak(&self.device, self.recipe.training.precision));
+                if self.times.total() > LONG {
+                    self.measure_peak();
+                }
             }
             if !now.is_finite() {
                 return Ok(Ending::Diverged);
@@ -265,6 +269,12 @@ impl Run<'_> {
     fn speed(&self, times: &StepTimes) -> Speed {
         let flops = self.recipe.model.flops_per_token(self.dataset.vocabulary());
         times.speed(self.recipe.tokens_per_step(), flops, self.peak)
+    }
+
+    fn measure_peak(&mut self) {
+        let precision = self.recipe.training.precision;
+        self.peak
+            .get_or_insert_with(|| measure_peak(&self.device, precision));
     }
 
     /// Tokens learnt from.

@@ -34,9 +34,14 @@ impl StepTimes {
         self.seconds.push(seconds);
     }
 
+    /// Seconds of all steps.
+    pub(crate) fn total(&self) -> f64 {
+        self.seconds.iter().sum()
+    }
+
     /// The speed at `tokens` a step, where a token takes `flops`, on a device whose peak is `peak` FLOP/s if known.
     pub(crate) fn speed(&self, tokens: u64, flops: f64, peak: Option<f64>) -> Speed {
-        let total: f64 = self.seconds.iter().sum();
+        let total = self.total();
         let tokens_per_second = (total > 0.0).then(|| (tokens * self.seconds.len() as u64) as f64 / total);
         let mut sorted = self.seconds.clone();
         sorted.sort_by(f64::total_cmp);

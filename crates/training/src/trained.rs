@@ -47,7 +47,7 @@ pub enum TrainedError {
     #[error(transparent)]
     Trainer(#[from] TrainerError),
     /// The checkpoint.
-    #[error("the checkpoint is damaged: {0}")]
+    #[error("the checkpoint cannot be used")]
     Damage(#[from] Damage),
 }
 

@@ -104,7 +104,14 @@ impl ModuleMapper for Randomise {
         let values: Vec<f64> = (0..shape.iter().product()).map(|_| draw()).collect();
         let data = TensorData::new(values, shape);
         let dtype = self.dtype;
-        param.map(|tensor| Tensor::from_data(data, (&tensor.device(), dtype)).require_grad())
+        param.map(|tensor| {
+            let moved = Tensor::from_data(data, (&tensor.device(), dtype));
+            if tensor.is_autodiff() {
+                moved.require_grad()
+            } else {
+                moved
+            }
+        })
     }
 }
 
