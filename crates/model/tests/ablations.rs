@@ -158,11 +158,14 @@ proptest! {
                     let logits = run(&moved).logits;
                     logits.iter().zip(direction(logits.len())).map(|(a, b)| a * b).sum::<f64>()
                 };
-                let h = 1e-5;
-                let slope = (8.0 * (scalar(h) - scalar(-h)) - (scalar(2.0 * h) - scalar(-2.0 * h))) / (12.0 * h);
-                // The fifth derivative times h^4, and f64's rounding over h.
-                let bound = 1e-6 * norm.max(1.0);
-                prop_assert!((slope - norm).abs() <= bound, "{path}: {slope} and {norm}");
+                let slope = |h: f64| {
+                    (8.0 * (scalar(h) - scalar(-h)) - (scalar(2.0 * h) - scalar(-2.0 * h))) / (12.0 * h)
+                };
+                let (coarse, fine) = (slope(1e-5), slope(5e-6));
+                // f64's rounding over h, and the fifth derivative times h^4, by how much the halved h changed it: near a
+                // normalised row without spread, and over the edge of a rectifier, no constant bounds that.
+                let bound = 1e-6 * norm.max(1.0) + (coarse - fine).abs();
+                prop_assert!((fine - norm).abs() <= bound, "{path}: {fine} and {norm}, bound {bound:e}");
             }
         }
     }

@@ -143,9 +143,12 @@ impl Loops<'_> {
                 let part = |token: usize, part: usize| {
                     &qkv[sequence * context + token][part * width + head * channels..][..channels]
                 };
-                let weights: Vec<f64> = (0..=query)
-                    .map(|key| (dot(part(query, 0), part(key, 1)) / (channels as f64).sqrt()).exp())
+                let scores: Vec<f64> = (0..=query)
+                    .map(|key| dot(part(query, 0), part(key, 1)) / (channels as f64).sqrt())
                     .collect();
+                // Without normalisation a score may be in the thousands, whose exponential is beyond f64.
+                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
                 let sum: f64 = weights.iter().sum();
                 for (key, weight) in weights.iter().enumerate() {
                     let index = ((sequence * heads + head) * blocks + query / BLOCK) * context + key;
