@@ -12,7 +12,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use training::{TrialFiles, checkpoint::verify};
+use training::{TrialFiles, TrialResult, checkpoint::verify};
 
 /// A sweep of four trials that takes seconds.
 pub const SWEEP: &str = "\
@@ -102,18 +102,15 @@ impl Default for Place {
     }
 }
 
-/// What a clock and the system measure, in any of the files.
-const MEASURED: [&str; 10] = [
+/// The columns that a clock and the system measure, in any of the CSV files.
+const MEASURED: [&str; 7] = [
     "seconds",
     "tokens_per_second",
     "step_seconds_p50",
     "step_seconds_p90",
     "step_seconds_p99",
-    "peak_flops",
     "mfu",
     "peak_memory",
-    "started",
-    "finished",
 ];
 
 /// The rows of a CSV file by the names of their columns, without what a clock has measured.
@@ -143,10 +140,7 @@ pub fn rows(trial: &Path) -> usize {
 pub fn left(trial: &Path) -> impl PartialEq + std::fmt::Debug + use<> {
     let files = TrialFiles::new(trial);
     let result = fs::read(files.result()).expect("a result");
-    let mut result: serde_json::Value = serde_json::from_slice(&result).expect("JSON");
-    for key in MEASURED {
-        result[key] = serde_json::Value::Null;
-    }
+    let result: TrialResult = serde_json::from_slice(&result).expect("a result");
     let checkpoints = ["latest", "best"].map(|pointer| {
         let name = fs::read_to_string(files.checkpoints().join(pointer)).expect("a pointer");
         let saved = verify(&files.checkpoints().join(name)).expect("an intact checkpoint");
@@ -156,7 +150,7 @@ pub fn left(trial: &Path) -> impl PartialEq + std::fmt::Debug + use<> {
             .map(|file| training::tensors::read(&saved.path.join(file)).expect("tensors"));
         (progress, tensors)
     });
-    (timeless(&files.curve()), result, checkpoints)
+    (timeless(&files.curve()), result.reproducible(), checkpoints)
 }
 
 /// Waits until `condition` holds.

@@ -23,7 +23,7 @@ impl AtStep for CurveRow {
 /// `curve.csv`.
 pub(crate) type Curve = Rows<CurveRow>;
 
-/// A CSV file of a run; rows are on disk when [`push`](Self::push) returns to its caller.
+/// A CSV file of a run; rows are in the file when [`push`](Self::push) returns to its caller.
 pub(crate) struct Rows<R> {
     writer: csv::Writer<File>,
     row: PhantomData<R>,

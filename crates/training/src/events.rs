@@ -26,23 +26,9 @@ pub struct Event {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum EventKind {
     /// The loss lies far above those of the steps before.
-    LossSpike {
-        /// The loss.
-        value: f64,
-        /// The median of the window.
-        median: f64,
-        /// The robust z-score.
-        z: f64,
-    },
+    LossSpike(Score),
     /// The gradient's norm lies far above those of the steps before.
-    GradNormSpike {
-        /// The norm.
-        value: f64,
-        /// The median of the window.
-        median: f64,
-        /// The robust z-score.
-        z: f64,
-    },
+    GradNormSpike(Score),
     /// The update was not made, for the spikes of the same step.
     SkippedUpdate,
     /// Loss or gradient are not finite: the trial's end.
@@ -54,17 +40,7 @@ pub enum EventKind {
     },
 }
 
-impl EventKind {
-    pub(crate) fn loss_spike(Score { value, median, z }: Score) -> Self {
-        Self::LossSpike { value, median, z }
-    }
-
-    pub(crate) fn grad_norm_spike(Score { value, median, z }: Score) -> Self {
-        Self::GradNormSpike { value, median, z }
-    }
-}
-
-/// The file, an event at a time; every event is on disk when [`push`](Self::push) returns.
+/// The file, an event at a time; every event is in the file when [`push`](Self::push) returns.
 pub(crate) struct Events {
     file: File,
 }
@@ -80,6 +56,11 @@ impl Events {
         write_atomically(path, &kept)?;
         let file = OpenOptions::new().append(true).open(path)?;
         Ok(Self { file })
+    }
+
+    /// Has the disk hold every event.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 
     pub(crate) fn push(&mut self, event: &Event) -> io::Result<()> {
@@ -122,11 +103,11 @@ mod tests {
         let path = directory.path().join("events.jsonl");
         let event = |step| Event {
             step,
-            kind: EventKind::LossSpike {
+            kind: EventKind::LossSpike(Score {
                 value: 1.0 / 3.0,
                 median: 0.1,
                 z: 8.5,
-            },
+            }),
         };
         let mut events = Events::open(&path, 0)?;
         for step in [3, 5, 9] {

@@ -37,7 +37,6 @@ pub use recipe::{Recipe, TrainingConfig};
 pub use records::{CurveRow, Status, TrialFiles, TrialResult, write_atomically};
 pub use resume::adopt;
 pub use run::{Outcome, RunError, run};
-pub use speed::{Speed, measure_peak};
 pub use trained::{Trained, TrainedError};
 pub use trainer::{Gradient, Step, Trainer, TrainerError};
 

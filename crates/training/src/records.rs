@@ -109,7 +109,8 @@ pub struct CurveRow {
     pub step_seconds_p99: Option<f64>,
     /// Model FLOP/s utilisation since the last row: the share of `peak_flops`.
     pub mfu: Option<f64>,
-    /// Bytes of the process' memory when it had most, so far; a GPU's memory is not in it.
+    /// Bytes of the process' memory when it had most, so far; neither a GPU's memory nor what measuring `peak_flops` took is
+    /// in it.
     pub peak_memory: Option<u64>,
 }
 
@@ -149,7 +150,7 @@ pub struct TrialResult {
     /// Updates that were skipped for a spike.
     #[serde(default)]
     pub skipped_updates: u64,
-    /// Updates made.
+    /// Steps made, those whose update was skipped among them.
     pub steps: u64,
     /// Tokens learnt from.
     pub tokens: u64,
@@ -179,11 +180,12 @@ pub struct TrialResult {
     pub step_seconds_p90: Option<f64>,
     /// 99 of 100 of those steps took no longer.
     pub step_seconds_p99: Option<f64>,
-    /// FLOP/s of the device's fastest product: as given, or measured in the run.
+    /// FLOP/s of the device's fastest product, measured in the run.
     pub peak_flops: Option<f64>,
     /// Model FLOP/s utilisation over the last run: the share that the model's products are of `peak_flops`.
     pub mfu: Option<f64>,
-    /// Bytes of the process' memory when it had most, in the last run; a GPU's memory is not in it.
+    /// Bytes of the process' memory when it had most, in the last run; neither a GPU's memory nor what measuring `peak_flops`
+    /// took is in it.
     pub peak_memory: Option<u64>,
     /// Trainable parameters; the tied head counts once.
     pub parameters: usize,
@@ -199,6 +201,25 @@ pub struct TrialResult {
     pub started: Timestamp,
     /// When the result was written.
     pub finished: Timestamp,
+}
+
+impl TrialResult {
+    /// The result without what a clock and the system measured, as [`CurveRow::reproducible`].
+    pub fn reproducible(self) -> Self {
+        Self {
+            seconds: 0.0,
+            tokens_per_second: 0.0,
+            step_seconds_p50: None,
+            step_seconds_p90: None,
+            step_seconds_p99: None,
+            peak_flops: None,
+            mfu: None,
+            peak_memory: None,
+            started: Timestamp::UNIX_EPOCH,
+            finished: Timestamp::UNIX_EPOCH,
+            ..self
+        }
+    }
 }
 
 /// Which text a trial learnt from.

@@ -21,7 +21,7 @@ use crate::{
     device::{DeviceError, DeviceName},
     records::{CorpusRecord, write_atomically},
     resume::{claim, restore},
-    speed::{Speed, StepTimes, measure_peak},
+    speed::{Peak, Speed, StepTimes, peak_memory},
     trainer::{Step, Trainer, TrainerError},
     watch::Watch,
 };
@@ -155,8 +155,8 @@ struct Run<'a> {
     device: Device,
     /// Of every step of this run.
     times: StepTimes,
-    /// FLOP/s of the device's fastest product, once it is known.
-    peak: Option<f64>,
+    /// The device's fastest product, once it is known.
+    peak: Option<Peak>,
 }
 
 enum Ending {
@@ -212,7 +212,7 @@ impl Run<'_> {
             if val_loss.is_some() || step.is_multiple_of(training.log_every) || !now.is_finite() {
                 self.record(Some(now), val_loss, &since_row)?;
                 since_row = StepTimes::default();
-                if self.times.total() > LONG {
+                if self.peak.is_none() && self.times.total() > LONG {
                     self.measure_peak();
                 }
             }
@@ -236,6 +236,7 @@ impl Run<'_> {
 
     fn save(&mut self) -> Result<(), RunError> {
         self.curve.sync().map_err(at(&self.files.curve()))?;
+        self.watch.sync()?;
         self.checkpoints
             .save(self.trainer.model(), &self.trainer.optimizer, &self.progress)?;
         Ok(())
@@ -260,7 +261,7 @@ impl Run<'_> {
             step_seconds_p90: speed.step_seconds_p90,
             step_seconds_p99: speed.step_seconds_p99,
             mfu: speed.mfu,
-            peak_memory: speed.peak_memory,
+            peak_memory: peak_memory(self.peak.as_ref()),
         };
         log(&row, self.recipe.loss.is_likelihood());
         self.curve.push(&[row]).map_err(at(&self.files.curve()))
@@ -268,13 +269,14 @@ impl Run<'_> {
 
     fn speed(&self, times: &StepTimes) -> Speed {
         let flops = self.recipe.model.flops_per_token(self.dataset.vocabulary());
-        times.speed(self.recipe.tokens_per_step(), flops, self.peak)
+        let peak = self.peak.map(|peak| peak.flops);
+        times.speed(self.recipe.tokens_per_step(), flops, peak)
     }
 
     fn measure_peak(&mut self) {
         let precision = self.recipe.training.precision;
         self.peak
-            .get_or_insert_with(|| measure_peak(&self.device, precision));
+            .get_or_insert_with(|| Peak::measure(&self.device, precision));
     }
 
     /// Tokens learnt from.
@@ -322,9 +324,9 @@ impl Run<'_> {
             step_seconds_p50: speed.step_seconds_p50,
             step_seconds_p90: speed.step_seconds_p90,
             step_seconds_p99: speed.step_seconds_p99,
-            peak_flops: self.peak,
+            peak_flops: self.peak.map(|peak| peak.flops),
             mfu: speed.mfu,
-            peak_memory: speed.peak_memory,
+            peak_memory: peak_memory(self.peak.as_ref()),
             parameters: self.trainer.parameters(),
             device: device.to_string(),
             corpus: CorpusRecord {

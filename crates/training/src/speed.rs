@@ -6,21 +6,14 @@ use std::time::Instant;
 use burn::tensor::{Device, Distribution, Tensor};
 use kernels::{Operations, Precision};
 
-/// The training speed over some steps; evaluations and checkpoints do not count.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Speed {
-    /// Tokens learnt from in a second.
-    pub tokens_per_second: Option<f64>,
-    /// The median of the seconds of a step.
-    pub step_seconds_p50: Option<f64>,
-    /// Nine of ten steps take no longer.
-    pub step_seconds_p90: Option<f64>,
-    /// 99 of 100 steps take no longer.
-    pub step_seconds_p99: Option<f64>,
-    /// Model FLOP/s utilisation: the share that the model's products are of the device's fastest product.
-    pub mfu: Option<f64>,
-    /// Bytes of the process' memory when it had most; a GPU's memory is not in it.
-    pub peak_memory: Option<u64>,
+/// What [`CurveRow`](crate::CurveRow) and [`TrialResult`](crate::TrialResult) say of the steps' speed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Speed {
+    pub(crate) tokens_per_second: Option<f64>,
+    pub(crate) step_seconds_p50: Option<f64>,
+    pub(crate) step_seconds_p90: Option<f64>,
+    pub(crate) step_seconds_p99: Option<f64>,
+    pub(crate) mfu: Option<f64>,
 }
 
 /// The steps of which a [`Speed`] is made.
@@ -53,7 +46,6 @@ impl StepTimes {
             mfu: tokens_per_second
                 .zip(peak)
                 .map(|(speed, peak)| speed * flops / peak),
-            peak_memory: peak_memory(),
         }
     }
 }
@@ -66,8 +58,38 @@ fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     Some(below + (above - below) * place.fract())
 }
 
-/// The most bytes that this process has had in memory, where the system tells.
-fn peak_memory() -> Option<u64> {
+/// The device's peak, and what measuring it left of the memory's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peak {
+    /// FLOP/s.
+    pub(crate) flops: f64,
+    before: Option<u64>,
+    after: Option<u64>,
+}
+
+impl Peak {
+    pub(crate) fn measure(device: &Device, precision: Precision) -> Self {
+        let before = process_peak_memory();
+        let flops = peak_flops(device, precision);
+        Self {
+            flops,
+            before,
+            after: process_peak_memory(),
+        }
+    }
+}
+
+/// The most bytes that this process has had in memory, where the system tells; not for measuring the device's peak.
+pub(crate) fn peak_memory(peak: Option<&Peak>) -> Option<u64> {
+    let most = process_peak_memory();
+    match peak {
+        Some(peak) if most <= peak.after => peak.before,
+        _ => most,
+    }
+}
+
+/// The high-water mark of the resident memory, in bytes.
+fn process_peak_memory() -> Option<u64> {
     use nix::sys::resource::{UsageWho, getrusage};
     let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     let most = getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss();
@@ -78,7 +100,7 @@ fn peak_memory() -> Option<u64> {
 ///
 /// The matrices grow until a product takes 4 ms; then the best of eight counts. It is what a run could reach on this
 /// machine beside whatever else runs on it, with as many threads: no figure of a data sheet.
-pub fn measure_peak(device: &Device, precision: Precision) -> f64 {
+fn peak_flops(device: &Device, precision: Precision) -> f64 {
     const FIRST: usize = 256;
     const LARGEST: usize = 8192;
     const LONG: f64 = 4e-3;
@@ -139,12 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn memory_at_its_highest_includes_what_was_given_back() {
+    fn memory_at_its_highest_includes_what_was_given_back_but_not_the_measuring() {
         const BYTES: usize = 64 << 20;
-        let before = peak_memory();
-        let page = std::hint::black_box(vec![1_u8; BYTES]);
-        drop(page);
-        let after = peak_memory();
-        assert!(after >= before && after >= Some(BYTES as u64));
+        drop(std::hint::black_box(vec![1_u8; BYTES]));
+        let most = peak_memory(None);
+        assert!(most >= Some(BYTES as u64));
+
+        let peak = |before, after| Peak {
+            flops: 1.0,
+            before,
+            after,
+        };
+        // Nothing has gone beyond what the measuring took.
+        assert_eq!(peak_memory(Some(&peak(Some(7), Some(u64::MAX)))), Some(7));
+        // Something has.
+        assert!(peak_memory(Some(&peak(Some(7), Some(8)))) >= most);
     }
 }

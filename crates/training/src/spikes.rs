@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 const CONSISTENCY: f64 = 1.4826;
 
 /// How far a value lies above those before it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The value.
     pub value: f64,

@@ -1,6 +1,6 @@
 //! Named tensors: out of a module, into a module, and to and from safetensors files.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, fs::File, io, path::Path};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, fmt, fs::File, io, path::Path, rc::Rc};
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -85,18 +85,27 @@ pub fn lazy_parameters<M: Module>(module: &M) -> LazyTensors<'static> {
 
 /// The state of an optimizer, that of each parameter fetched when it is written.
 pub fn lazy_state(optimizer: &Optimizer) -> LazyTensors<'_> {
+    // Tensors are written in the order of their names, so that those of one parameter follow one another: they are fetched
+    // together.
+    let fetched = Rc::new(RefCell::new(("", Tensors::new())));
     let mut tensors = LazyTensors::new();
     for path in optimizer.paths() {
         for (name, data) in optimizer.state_of(path) {
-            let key = name.clone();
-            let tensor = LazyTensor {
-                dtype: data.dtype(),
-                shape: data.shape().to_vec(),
-                fetch: Box::new(move || {
-                    let state = optimizer.state_of(path).remove(&key);
-                    state.expect("no update was made since its names were read")
-                }),
+            let (dtype, shape) = (data.dtype(), data.shape().to_vec());
+            let fetch: Box<dyn Fn() -> TensorData> = if data.num_elements() == 1 {
+                Box::new(move || data.clone())
+            } else {
+                let (key, fetched) = (name.clone(), Rc::clone(&fetched));
+                Box::new(move || {
+                    let mut fetched = fetched.borrow_mut();
+                    if fetched.0 != path || !fetched.1.contains_key(&key) {
+                        *fetched = (path, optimizer.state_of(path));
+                    }
+                    let tensor = fetched.1.remove(&key);
+                    tensor.expect("no update was made since its names were read")
+                })
             };
+            let tensor = LazyTensor { dtype, shape, fetch };
             tensors.insert(name, tensor);
         }
     }

@@ -95,6 +95,16 @@ impl Watch {
         Ok(now)
     }
 
+    /// Has the disk hold what was written, so that no checkpoint is ahead of it.
+    pub(crate) fn sync(&self) -> Result<(), RunError> {
+        let (path, events) = &self.events;
+        events.sync().map_err(at(path))?;
+        match &self.layers {
+            Some((path, layers)) => layers.sync().map_err(at(path)),
+            None => Ok(()),
+        }
+    }
+
     /// A validation loss that is not finite.
     pub(crate) fn diverged_in_evaluation(
         &mut self,
@@ -124,11 +134,11 @@ impl Watch {
         };
         if let Some(score) = found.loss {
             say("loss", score);
-            self.event(step, EventKind::loss_spike(score))?;
+            self.event(step, EventKind::LossSpike(score))?;
         }
         if let Some(score) = found.grad_norm {
             say("gradient's norm", score);
-            self.event(step, EventKind::grad_norm_spike(score))?;
+            self.event(step, EventKind::GradNormSpike(score))?;
         }
         if skip {
             self.event(step, EventKind::SkippedUpdate)?;

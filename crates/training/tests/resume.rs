@@ -108,11 +108,11 @@ fn any_recipe() -> impl Strategy<Value = Recipe> {
         select(SCHEDULES.to_vec()),
         (select(vec![0.0, 0.05]), clips),
         1..=3,
-        select(vec![0.0, 0.1]),
+        (select(vec![0.0, 0.1]), any::<bool>()),
         any::<u32>(),
     )
         .prop_map(
-            |(optimizer, schedule, (clip, clip_by), accumulate, dropout, seed)| {
+            |(optimizer, schedule, (clip, clip_by), accumulate, (dropout, checkpointing), seed)| {
                 let warmup = if schedule.contains("one-cycle") || schedule.contains("sequence") {
                     0
                 } else {
@@ -122,6 +122,7 @@ fn any_recipe() -> impl Strategy<Value = Recipe> {
                     &format!("optimizer={{ name = '{optimizer}', clip = {clip:?}, clip_by = '{clip_by}' }}"),
                     &format!("schedule={{ lr = 1e-3, warmup = {warmup}, {schedule} }}"),
                     &format!("training.accumulate={accumulate}"),
+                    &format!("training.gradient_checkpointing={checkpointing}"),
                     &format!("training.seed={seed}"),
                     &format!("model.dropout={dropout:?}"),
                 ])

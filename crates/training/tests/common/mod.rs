@@ -11,7 +11,6 @@ use std::{
     sync::{Mutex, MutexGuard, atomic::AtomicBool},
 };
 
-use serde_json::Value;
 use training::{
     CurveRow, DeviceName, Outcome, Recipe, TrialFiles, TrialResult,
     checkpoint::Progress,
@@ -84,27 +83,13 @@ pub struct Left {
     pub latest: (Tensors, Tensors),
     pub best: (Tensors, Tensors),
     pub progress: Progress,
-    pub result: Value,
+    pub result: TrialResult,
 }
 
 pub fn left(directory: &Path) -> Left {
     let state = fs::read(pointed(directory, "latest").join("state.json")).unwrap();
     let result = fs::read(directory.join("result.json")).unwrap();
-    let mut result: Value = serde_json::from_slice(&result).unwrap();
-    for key in [
-        "seconds",
-        "tokens_per_second",
-        "step_seconds_p50",
-        "step_seconds_p90",
-        "step_seconds_p99",
-        "peak_flops",
-        "mfu",
-        "peak_memory",
-        "started",
-        "finished",
-    ] {
-        result[key] = Value::Null;
-    }
+    let result: TrialResult = serde_json::from_slice(&result).unwrap();
     Left {
         rows: timeless(directory),
         latest: checkpoint(directory, "latest"),
@@ -113,7 +98,7 @@ pub fn left(directory: &Path) -> Left {
             seconds: 0.0,
             ..serde_json::from_slice(&state).unwrap()
         },
-        result,
+        result: result.reproducible(),
     }
 }
 
